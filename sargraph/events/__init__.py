@@ -1,0 +1,1 @@
+"""Floor 1: raw logs become one table of events."""

@@ -1,0 +1,179 @@
+"""`Events`: the canonical table of what users did, with the vocabularies its rows point to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sargraph.core.artifact import read_manifest, writing
+from sargraph.core.ragged import Ragged
+from sargraph.core.table import read_columns, read_ragged, write_columns, write_ragged
+from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, IntArray
+from sargraph.events.schema import (
+    COLUMNS,
+    POSITIVE_ACTIONS,
+    RECOMMEND,
+    SEARCH,
+    QueryKind,
+    TimeKind,
+)
+from sargraph.events.vocabulary import Vocabulary
+
+VOCABULARIES = ("user", "item", "query", "term")
+
+
+@dataclass(frozen=True)
+class Events:
+    """All events of a data set, sorted by (user, time, order in the log); the row is the event.
+
+    `columns` holds the arrays of `schema.COLUMNS`, all of one length. `query_terms` and
+    `item_terms` give the term rows of each query and of each item's text. `name` is the data
+    set, `time_kind` what `time` means, `query_kind` where query texts come from. `report` holds
+    the counts of the ingestion (rows read, used, quarantined by reason, ...). `split` is the
+    recipe's default split as a plain dictionary.
+    """
+
+    columns: dict[str, Array]
+    vocabularies: dict[str, Vocabulary]
+    query_terms: Ragged
+    item_terms: Ragged
+    name: str = "events"
+    time_kind: TimeKind = "ms"
+    query_kind: QueryKind = "real"
+    report: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
+    content_hash: str = ""
+
+    def __post_init__(self) -> None:
+        if list(self.columns) != list(COLUMNS):
+            raise ValueError(f"columns must be {list(COLUMNS)}, got {list(self.columns)}")
+        if len({len(column) for column in self.columns.values()}) != 1:
+            raise ValueError("columns must have one length")
+
+    def __len__(self) -> int:
+        return len(self.columns["time"])
+
+    @property
+    def time(self) -> IntArray:
+        """Time of each event (ms or ordinal; NO_TIME = none), int64 [n]."""
+        return self.columns["time"]  # type: ignore[return-value]
+
+    @property
+    def user(self) -> IntArray:
+        """User row of each event, int64 [n]."""
+        return self.columns["user"]  # type: ignore[return-value]
+
+    @property
+    def item(self) -> IntArray:
+        """Item row of each event or -1, int64 [n]."""
+        return self.columns["item"]  # type: ignore[return-value]
+
+    @property
+    def query(self) -> IntArray:
+        """Query row of each event or -1, int64 [n]."""
+        return self.columns["query"]  # type: ignore[return-value]
+
+    @property
+    def session(self) -> IntArray:
+        """Session number of each event or -1, int64 [n]."""
+        return self.columns["session"]  # type: ignore[return-value]
+
+    @property
+    def is_search(self) -> BoolArray:
+        """True where the event happened in search, bool [n]."""
+        return np.asarray(self.columns["source"] == SEARCH)
+
+    @property
+    def is_recommend(self) -> BoolArray:
+        """True where the event happened in recommendation, bool [n]."""
+        return np.asarray(self.columns["source"] == RECOMMEND)
+
+    @property
+    def is_positive(self) -> BoolArray:
+        """True where the user chose an item, bool [n]."""
+        return np.asarray(np.isin(self.columns["action"], POSITIVE_ACTIONS) & (self.item != NO_ROW))
+
+    @property
+    def is_timed(self) -> BoolArray:
+        """True where the event has a time, bool [n]."""
+        return np.asarray(self.time != NO_TIME)
+
+    @property
+    def users(self) -> Vocabulary:
+        """The user vocabulary."""
+        return self.vocabularies["user"]
+
+    @property
+    def items(self) -> Vocabulary:
+        """The item vocabulary; names are titles where the log has them."""
+        return self.vocabularies["item"]
+
+    @property
+    def queries(self) -> Vocabulary:
+        """The query vocabulary; names are readable texts."""
+        return self.vocabularies["query"]
+
+    @property
+    def terms(self) -> Vocabulary:
+        """The term vocabulary; names are readable tokens."""
+        return self.vocabularies["term"]
+
+    def select(self, chosen: BoolArray | IntArray) -> Events:
+        """The chosen events (mask or rows); vocabularies stay, so that rows keep their meaning."""
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return replace(self, columns=columns, content_hash="")
+
+    def save(
+        self,
+        path: Path | str,
+        *,
+        config: dict[str, Any] | None = None,
+        seed: int | None = None,
+        extra_files: dict[str, dict[str, Any]] | None = None,
+    ) -> Events:
+        """Write the artefact; returns the events with their content hash.
+
+        `extra_files` maps further Parquet file names (such as the quarantine) to their columns.
+        """
+        about = {
+            "name": self.name,
+            "time_kind": self.time_kind,
+            "query_kind": self.query_kind,
+            "split": self.split,
+            "recipe": config or {},
+        }
+        with writing(path, "events", config=about, seed=seed) as folder:
+            write_columns(folder / "events.parquet", self.columns)  # type: ignore[arg-type]
+            for kind, vocabulary in self.vocabularies.items():
+                vocabulary.save(folder / f"{kind}.parquet")
+            write_ragged(folder / "query_terms.parquet", self.query_terms)
+            write_ragged(folder / "item_terms.parquet", self.item_terms)
+            for name, columns in (extra_files or {}).items():
+                write_columns(folder / name, columns)
+            report = json.dumps(self.report, indent=2, sort_keys=True, ensure_ascii=False)
+            (folder / "report.json").write_text(report + "\n", encoding="utf-8")
+        return replace(self, content_hash=read_manifest(path, verify=False).content_hash)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Events:
+        """Read and check the artefact. Raises ArtifactError."""
+        manifest = read_manifest(path, "events")
+        folder = Path(path)
+        about = manifest.config
+        columns = read_columns(folder / "events.parquet")
+        return cls(
+            columns={name: columns[name].astype(dtype) for name, dtype in COLUMNS.items()},
+            vocabularies={k: Vocabulary.load(folder / f"{k}.parquet") for k in VOCABULARIES},
+            query_terms=read_ragged(folder / "query_terms.parquet"),
+            item_terms=read_ragged(folder / "item_terms.parquet"),
+            name=about["name"],
+            time_kind=about["time_kind"],
+            query_kind=about["query_kind"],
+            report=json.loads((folder / "report.json").read_text(encoding="utf-8")),
+            split=about["split"],
+            content_hash=manifest.content_hash,
+        )

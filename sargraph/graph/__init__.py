@@ -1,0 +1,1 @@
+"""Floor 2: events become a heterogeneous user-query-item graph."""

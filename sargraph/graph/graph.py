@@ -1,0 +1,193 @@
+"""`Graph`: typed nodes and edges with times, seen as CSR from either side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from sargraph.core.artifact import read_manifest, writing
+from sargraph.core.ragged import Ragged
+from sargraph.core.table import (
+    read_columns,
+    read_ragged,
+    read_tensors,
+    write_columns,
+    write_ragged,
+    write_tensors,
+)
+from sargraph.core.types import NO_TIME, FloatArray, IntArray
+from sargraph.events.vocabulary import Vocabulary
+
+EdgeType: TypeAlias = tuple[str, str, str]
+
+CLICKED: EdgeType = ("user", "clicked", "item")
+FOUND: EdgeType = ("user", "found", "item")
+ISSUED: EdgeType = ("user", "issued", "query")
+LED_TO: EdgeType = ("query", "led_to", "item")
+CONTAINS: EdgeType = ("query", "contains", "term")
+NODE_TYPES = ("user", "item", "query", "term")
+
+
+@dataclass(frozen=True)
+class EdgeTable:
+    """All edges of one type.
+
+    `from_row`, `to_row` int64 [E]; `time` int64 [E] (NO_TIME = background); `weight` float32 [E];
+    `query` int64 [E] (-1 = none); `position` int64 [E] (-1 = unknown); `event` int64 [E], the row
+    of the event an edge came from (-1 = none).
+    """
+
+    from_row: IntArray
+    to_row: IntArray
+    time: IntArray
+    weight: FloatArray
+    query: IntArray
+    position: IntArray
+    event: IntArray
+
+    def __len__(self) -> int:
+        return len(self.from_row)
+
+
+@dataclass(frozen=True)
+class CSR:
+    """Neighbours grouped by node: those of node i are `indices[indptr[i]:indptr[i + 1]]`.
+
+    `edge` gives the row of each entry in the edge table.
+    """
+
+    indptr: IntArray
+    indices: IntArray
+    edge: IntArray
+
+
+@dataclass(frozen=True)
+class VirtualQueries:
+    """The virtual query of each `clicked` edge.
+
+    `vector` float32 [E, dim] (the demand intent); `queries` and `terms` int64 [E, k], rows of the
+    nearest real queries and terms, best first (-1 = none); `confidence` float32 [E], the cosine
+    with the nearest query; `model` the name of the model that made them.
+    """
+
+    vector: FloatArray
+    queries: IntArray
+    terms: IntArray
+    confidence: FloatArray
+    model: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A heterogeneous user-query-item graph made of training events only.
+
+    `edges` maps (source, verb, target) to its table; the reverse of a type (`rev_` + verb) is a
+    view, never stored. `cut`: every timed edge is strictly before it (NO_TIME where the split is
+    not by time). `parents` maps roles to content hashes.
+    """
+
+    vocabularies: dict[str, Vocabulary]
+    edges: dict[EdgeType, EdgeTable]
+    query_terms: Ragged
+    item_terms: Ragged
+    name: str = "graph"
+    time_kind: str = "ms"
+    cut: int = NO_TIME
+    virtual: VirtualQueries | None = None
+    parents: dict[str, str] = field(default_factory=dict)
+    content_hash: str = ""
+
+    @property
+    def num_nodes(self) -> dict[str, int]:
+        """Number of nodes of each type."""
+        return {kind: len(vocabulary) for kind, vocabulary in self.vocabularies.items()}
+
+    def csr(self, edge_type: EdgeType, *, reverse: bool = False) -> CSR:
+        """Edges grouped by their start (or, reversed, by their end). Cost: one stable sort."""
+        table = self.edges[edge_type]
+        start, end = table.from_row, table.to_row
+        num_rows = self.num_nodes[edge_type[0]]
+        if reverse:
+            start, end, num_rows = end, start, self.num_nodes[edge_type[2]]
+        edge = np.argsort(start, kind="stable").astype(np.int64)
+        indptr = np.zeros(num_rows + 1, dtype=np.int64)
+        np.cumsum(np.bincount(start, minlength=num_rows), out=indptr[1:])
+        return CSR(indptr, end[edge], edge)
+
+    def save(self, path: Path | str, *, config: dict[str, Any] | None = None) -> Graph:
+        """Write the artefact; returns the graph with its content hash."""
+        about = {
+            "name": self.name,
+            "time_kind": self.time_kind,
+            "cut": self.cut,
+            "edge_types": [list(t) for t in self.edges],
+            "build": config or {},
+            "virtual_model": self.virtual.model if self.virtual else None,
+        }
+        with writing(path, "graph", config=about, parents=self.parents) as folder:
+            for kind, vocabulary in self.vocabularies.items():
+                vocabulary.save(folder / f"{kind}.parquet")
+            for edge_type, table in self.edges.items():
+                write_columns(folder / f"{'-'.join(edge_type)}.parquet", vars(table))
+            write_ragged(folder / "query_terms.parquet", self.query_terms)
+            write_ragged(folder / "item_terms.parquet", self.item_terms)
+            if self.virtual is not None:
+                tensors = {k: v for k, v in vars(self.virtual).items() if k != "model"}
+                write_tensors(folder / "virtual.safetensors", tensors)
+        return replace(self, content_hash=read_manifest(path, verify=False).content_hash)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Graph:
+        """Read and check the artefact. Raises ArtifactError."""
+        manifest = read_manifest(path, "graph")
+        folder = Path(path)
+        about = manifest.config
+        edges: dict[EdgeType, EdgeTable] = {}
+        for source, verb, target in about["edge_types"]:
+            columns: Any = read_columns(folder / f"{source}-{verb}-{target}.parquet")
+            edges[(source, verb, target)] = EdgeTable(**columns)
+        virtual = None
+        if about["virtual_model"]:
+            tensors: Any = read_tensors(folder / "virtual.safetensors")
+            virtual = VirtualQueries(**tensors, model=about["virtual_model"])
+        return cls(
+            vocabularies={k: Vocabulary.load(folder / f"{k}.parquet") for k in NODE_TYPES},
+            edges=edges,
+            query_terms=read_ragged(folder / "query_terms.parquet"),
+            item_terms=read_ragged(folder / "item_terms.parquet"),
+            name=about["name"],
+            time_kind=about["time_kind"],
+            cut=about["cut"],
+            virtual=virtual,
+            parents=manifest.parents,
+            content_hash=manifest.content_hash,
+        )
+
+    def to_pyg(self) -> Any:
+        """The graph as PyG `HeteroData`, forward and reverse edge types."""
+        from sargraph.graph.interop import to_pyg
+
+        return to_pyg(self)
+
+    def to_networkx(self) -> Any:
+        """The graph as a NetworkX MultiDiGraph with nodes (type, id)."""
+        from sargraph.graph.interop import to_networkx
+
+        return to_networkx(self)
+
+    def to_scipy(self, edge_type: EdgeType) -> Any:
+        """One edge type as a SciPy CSR array [sources, targets]; parallel edges add up."""
+        from sargraph.graph.interop import to_scipy
+
+        return to_scipy(self, edge_type)
+
+    def describe(self) -> pd.DataFrame:
+        """One line per edge type: counts, degrees, times."""
+        from sargraph.graph.describe import describe_graph
+
+        return describe_graph(self)
