@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from sargraph.core.artifact import read_manifest, writing
 from sargraph.core.ragged import Ragged
@@ -20,8 +18,14 @@ from sargraph.core.table import (
     write_ragged,
     write_tensors,
 )
-from sargraph.core.types import NO_TIME, FloatArray, IntArray
+from sargraph.core.types import NO_ROW, NO_TIME, FloatArray, IntArray
 from sargraph.events.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+    from scipy.sparse import csr_array
+    from torch_geometric.data import HeteroData
 
 EdgeType: TypeAlias = tuple[str, str, str]
 
@@ -30,6 +34,8 @@ FOUND: EdgeType = ("user", "found", "item")
 ISSUED: EdgeType = ("user", "issued", "query")
 LED_TO: EdgeType = ("query", "led_to", "item")
 CONTAINS: EdgeType = ("query", "contains", "term")
+FOLLOWS: EdgeType = ("user", "follows", "user")
+SIMILAR_TO: EdgeType = ("user", "similar_to", "user")
 NODE_TYPES = ("user", "item", "query", "term")
 
 
@@ -52,6 +58,24 @@ class EdgeTable:
 
     def __len__(self) -> int:
         return len(self.from_row)
+
+    @classmethod
+    def of(cls, from_row: IntArray, to_row: IntArray, **columns: Any) -> EdgeTable:
+        """A table from its end points; a column not given is background, weight 1 or "none".
+
+        Values are converted to the column's type. Raises TypeError for an unknown column.
+        """
+        given: dict[str, Any] = {"from_row": from_row, "to_row": to_row, **columns}
+        defaults = {"time": NO_TIME, "weight": 1.0, "query": NO_ROW, "position": NO_ROW}
+        for name, value in {**defaults, "event": NO_ROW}.items():
+            given.setdefault(name, np.full(len(from_row), value))
+        kinds = {name: np.float32 if name == "weight" else np.int64 for name in given}
+        arrays: Any = {name: np.asarray(given[name], dtype=kinds[name]) for name in given}
+        return cls(**arrays)
+
+    def take(self, rows: Any) -> EdgeTable:
+        """The given edges (rows, mask or slice), every column alike."""
+        return EdgeTable(**{name: column[rows] for name, column in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -125,6 +149,7 @@ class Graph:
             "name": self.name,
             "time_kind": self.time_kind,
             "cut": self.cut,
+            "node_types": list(self.vocabularies),
             "edge_types": [list(t) for t in self.edges],
             "build": config or {},
             "virtual_model": self.virtual.model if self.virtual else None,
@@ -156,7 +181,9 @@ class Graph:
             tensors: Any = read_tensors(folder / "virtual.safetensors")
             virtual = VirtualQueries(**tensors, model=about["virtual_model"])
         return cls(
-            vocabularies={k: Vocabulary.load(folder / f"{k}.parquet") for k in NODE_TYPES},
+            vocabularies={
+                kind: Vocabulary.load(folder / f"{kind}.parquet") for kind in about["node_types"]
+            },
             edges=edges,
             query_terms=read_ragged(folder / "query_terms.parquet"),
             item_terms=read_ragged(folder / "item_terms.parquet"),
@@ -168,19 +195,19 @@ class Graph:
             content_hash=manifest.content_hash,
         )
 
-    def to_pyg(self) -> Any:
+    def to_pyg(self) -> HeteroData:
         """The graph as PyG `HeteroData`, forward and reverse edge types."""
         from sargraph.graph.interop import to_pyg
 
         return to_pyg(self)
 
-    def to_networkx(self) -> Any:
+    def to_networkx(self) -> nx.MultiDiGraph:
         """The graph as a NetworkX MultiDiGraph with nodes (type, id)."""
         from sargraph.graph.interop import to_networkx
 
         return to_networkx(self)
 
-    def to_scipy(self, edge_type: EdgeType) -> Any:
+    def to_scipy(self, edge_type: EdgeType) -> csr_array:
         """One edge type as a SciPy CSR array [sources, targets]; parallel edges add up."""
         from sargraph.graph.interop import to_scipy
 

@@ -1,0 +1,304 @@
+"""The command line: one function per command, each a thin call of the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sargraph import screen
+
+app = typer.Typer(
+    name="sargraph",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Join search and recommendation logs in one user-query-item graph.",
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder to write the artefact to.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting, as in num_epochs=3; repeat.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn.")]
+EventsDir = Annotated[Path, typer.Argument(metavar="EVENTS", help="Folder of events.")]
+GraphDir = Annotated[Path, typer.Argument(metavar="GRAPH", help="Folder of a graph.")]
+EmbeddingsDir = Annotated[Path, typer.Argument(metavar="EMBEDDINGS", help="Folder of embeddings.")]
+UserId = Annotated[str, typer.Argument(metavar="USER_ID", help="User id, as in the logs.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder for the raw logs.")],
+    users: Annotated[int, typer.Option(help="Number of users.")] = 2000,
+    days: Annotated[int, typer.Option(help="Number of days.")] = 30,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Write the logs of a planted world in KuaiSAR's file format, with its truth beside them.
+
+    Example: sargraph simulate logs --users 500 --days 14
+    """
+    from sargraph.pipeline.commands import simulate_world
+
+    screen.facts(f"logs in {out}", vars(simulate_world(out, users, days, seed)), json)
+
+
+@app.command()
+def ingest(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a path.")],
+    source: Annotated[Path, typer.Option(help="Folder of the raw logs.")],
+    out: Out,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Read raw logs by a recipe into events; unusable rows go to a quarantine file with a reason.
+
+    Example: sargraph ingest kuaisar --source KuaiSAR_v2 --out events
+    """
+    from sargraph.events.describe import describe_events
+    from sargraph.events.ingest import ingest as work
+
+    screen.frame(f"events in {out}", describe_events(work(recipe, source, out, seed=seed)), json)
+
+
+@app.command()
+def describe(
+    artifact: Annotated[Path, typer.Argument(help="Folder of any artefact.")],
+    html: Annotated[Path | None, typer.Option(help="Write an HTML page as well.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what an artefact holds.
+
+    Example: sargraph describe graph --html graph.html
+    """
+    from sargraph.pipeline.describe import describe_artifact
+
+    title, frame = describe_artifact(artifact)
+    screen.frame(title, frame, json)
+    if html:
+        screen.page(title, frame, html)
+
+
+@app.command()
+def build(
+    events: EventsDir,
+    out: Out,
+    everything: Annotated[
+        bool,
+        typer.Option("--all-events", help="Use held-out events too (for serving, not judging)."),
+    ] = False,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Build the user-query-item graph from the training events.
+
+    Example: sargraph build events --out graph
+    """
+    from sargraph.pipeline.commands import build_from
+
+    screen.frame(f"graph in {out}", build_from(events, out, everything, seed).describe(), json)
+
+
+@app.command()
+def train(
+    graph: GraphDir,
+    out: Out,
+    model: Annotated[str, typer.Option(help="Embedding model.")] = "uditsr",
+    events: Annotated[
+        Path | None, typer.Option(help="Events for validation, so that training stops in time.")
+    ] = None,
+    seed: Seed = 0,
+    settings: Set = None,
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Train graph embeddings.
+
+    Example: sargraph train graph --model uditsr --events events --out embeddings --set dim=64
+    """
+    from sargraph.pipeline.commands import train_embeddings
+
+    embeddings = train_embeddings(graph, out, model, events, seed, settings or [], resume)
+    screen.rows(f"embeddings in {out}", embeddings.history, json)
+
+
+@app.command()
+def virtualise(
+    graph: GraphDir,
+    embeddings: EmbeddingsDir,
+    out: Out,
+    k: Annotated[int, typer.Option("-k", help="Nearest queries and terms kept per edge.")] = 5,
+    json: Json = False,
+) -> None:
+    """Give every recommendation edge its virtual query.
+
+    Example: sargraph virtualise graph embeddings --out virtual
+    """
+    from sargraph.pipeline.commands import virtualise_from
+
+    made = virtualise_from(graph, embeddings, out, k)
+    screen.frame(f"graph with virtual queries in {out}", made.describe(), json)
+
+
+@app.command("explain-edge")
+def explain_edge(
+    graph: GraphDir,
+    user_id: UserId,
+    item_id: Annotated[str, typer.Argument(help="Item id.")],
+    json: Json = False,
+) -> None:
+    """Read the virtual query of one recommendation edge.
+
+    Example: sargraph explain-edge virtual 2 51
+    """
+    from sargraph.pipeline.commands import explain_from
+
+    screen.rows("virtual query", explain_from(graph, user_id, item_id), json)
+
+
+@app.command()
+def export(
+    embeddings: EmbeddingsDir,
+    to: Annotated[str, typer.Option(help="parquet, npy or safetensors.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
+    json: Json = False,
+) -> None:
+    """Write embeddings with their ids to files that other tools read.
+
+    Example: sargraph export embeddings --to parquet --out tables
+    """
+    from sargraph.embedding.embeddings import Embeddings
+
+    screen.facts("embeddings", {"written": str(Embeddings.load(embeddings).export(out, to))}, json)
+
+
+@app.command()
+def fit(
+    events: EventsDir,
+    out: Out,
+    model: Annotated[str, typer.Option(help="Sequence model.")] = "unisar",
+    init: Annotated[Path | None, typer.Option(help="Embeddings to start from.")] = None,
+    seed: Seed = 0,
+    settings: Set = None,
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Fit a sequence model on histories of both sources.
+
+    Example: sargraph fit events --model unisar --init embeddings --out model
+    """
+    from sargraph.pipeline.commands import fit_model
+
+    fitted = fit_model(events, out, model, init, seed, settings or [], resume)
+    screen.rows(f"sequence model in {out}", fitted.history, json)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of embeddings or of a sequence model.")],
+    events: EventsDir,
+    out: Out,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Judge a model on the held-out choices, popularity and p(item | term) beside it.
+
+    Example: sargraph evaluate model events --out report
+    """
+    from sargraph.pipeline.commands import evaluate_model
+
+    report = evaluate_model(model, events, out, seed)
+    screen.report(f"report in {out}", report, json)
+
+
+@app.command()
+def index(
+    events: EventsDir,
+    out: Out,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Index the users' histories for `similar`.
+
+    Example: sargraph index events --out users
+    """
+    from sargraph.pipeline.commands import index_from
+
+    screen.frame(f"index in {out}", index_from(events, out, seed).describe(), json)
+
+
+@app.command()
+def similar(
+    index: Annotated[Path, typer.Argument(help="Folder of an index.")],
+    user_id: UserId,
+    k: Annotated[int, typer.Option("-k", help="Number of neighbours.")] = 10,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show shared items and terms.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Find the users whose histories are most similar.
+
+    Example: sargraph similar users 2 -k 5 --explain
+    """
+    from sargraph.pipeline.commands import similar_from
+
+    screen.frame(*similar_from(index, user_id, k, explain or json), json)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="TOML file of a run.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of runs.")] = Path("runs"),
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Walk the whole road by one configuration; finished stages are taken up again.
+
+    Example: sargraph run experiments/main_road_lastfm/config.toml --set train.config.num_epochs=3
+    """
+    from sargraph.pipeline.run import run_file
+
+    screen.outcome(run_file(config, out, settings or []), json)
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything.")] = Path("quickstart"),
+    users: Annotated[int, typer.Option(help="Number of simulated users.")] = 2000,
+    days: Annotated[int, typer.Option(help="Number of simulated days.")] = 30,
+    seed: Seed = 0,
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Simulate a platform and walk the whole road to a finished report.
+
+    Example: sargraph quickstart --users 500 --days 14
+    """
+    from sargraph.pipeline.quickstart import quickstart as work
+
+    screen.outcome(work(out, users, days, seed, settings or []), json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Print versions, threads, memory and data folders.
+
+    Example: sargraph doctor
+    """
+    from sargraph.pipeline.doctor import examine
+
+    screen.facts("this installation", examine(), json)
+
+
+def main() -> Any:
+    """Entry point: run a command and turn failures into one line and an exit status."""
+    return screen.guarded(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Floor 3: graph embedding models and the artefact they leave behind."""

@@ -1,0 +1,67 @@
+"""The report as one HTML page: tables, dots with intervals, verdicts and the protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from sargraph.core.page import Page, paragraph, table
+from sargraph.evaluation.report_text import metric_table, size_text, slice_table
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from sargraph.evaluation.report import Report
+
+
+def report_page(report: Report) -> Page:
+    """Lay the report out: a section per task and candidates, then verdicts and protocol."""
+    page = Page(report.title, f"Primary metric {report.metric}; mean over users, 95 % intervals.")
+    for (task, candidates), rows in report.frame.groupby(["task", "candidates"], sort=False):
+        blocks = [paragraph(size_text(rows), note=True)]
+        blocks.append(table(metric_table(rows, report.metric), best=_best(rows, report.metric)))
+        chosen = rows[(rows["metric"] == report.metric) & rows["value"].notna()]
+        if not chosen.empty:
+            blocks.append(page.plot(dots(chosen, report.metric)))
+        if rows["slice"].nunique() > 1:
+            blocks.append(table(slice_table(rows, report.metric)))
+        page.section(f"{task}, {candidates}", *blocks)
+    if not report.verdicts.empty:
+        page.section("Verdicts", *(paragraph(line) for line in report.verdict_lines()))
+    page.section("Protocol", *(paragraph(line) for line in report.protocol_lines()))
+    return page
+
+
+def dots(rows: pd.DataFrame, metric: str) -> go.Figure:
+    """A dot per model and slice with its interval; rows of one metric."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for model, part in rows.groupby("model", sort=False):
+        value = part["value"].to_numpy()
+        above = np.nan_to_num(part["high"].to_numpy() - value)
+        below = np.nan_to_num(value - part["low"].to_numpy())
+        bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+        figure.add_scatter(
+            x=value, y=part["slice"].tolist(), name=str(model), mode="markers", error_x=bars
+        )
+    num_dots = rows["slice"].nunique() * (1 + rows["model"].nunique())
+    figure.update_layout(
+        template="plotly_white",
+        scattermode="group",
+        height=160 + 22 * num_dots,
+        margin={"l": 10, "r": 10, "t": 20, "b": 40},
+        legend={"orientation": "h"},
+    )
+    figure.update_xaxes(title=metric, rangemode="tozero")
+    figure.update_yaxes(automargin=True, autorange="reversed")
+    return figure
+
+
+def _best(rows: pd.DataFrame, metric: str) -> list[int]:
+    """Place of the best model in the table of all requests, none where there are too few."""
+    whole = rows[(rows["slice"] == "all") & (rows["metric"] == metric)]
+    values = whole["value"].to_numpy()
+    return [] if np.isnan(values).any() else [int(values.argmax())]

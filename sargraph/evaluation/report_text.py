@@ -1,0 +1,92 @@
+"""The words and tables of a report, shared by the screen and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+TOO_FEW = "too few"
+
+
+def metric_table(rows: pd.DataFrame, primary: str) -> pd.DataFrame:
+    """All requests of one task: a row per model, a column per metric, as text.
+
+    The primary metric comes with its interval; NDCG@1 is left out, it equals HR@1.
+    """
+    rows = rows[(rows["slice"] == "all") & (rows["metric"] != "NDCG@1")]
+    table = pd.DataFrame({"model": rows["model"].unique()})
+    for name, part in rows.groupby("metric", sort=False):
+        texts = {row["model"]: _figure(row, name == primary) for row in part.to_dict("records")}
+        table[str(name)] = [texts.get(model, "") for model in table["model"]]
+    return table
+
+
+def slice_table(rows: pd.DataFrame, primary: str, *, intervals: bool = True) -> pd.DataFrame:
+    """A row per slice with its size, a column per model with the primary metric, as text."""
+    rows = rows[rows["metric"] == primary]
+    sizes = rows.groupby("slice", sort=False)[["users", "requests"]].first()
+    table = pd.DataFrame({"slice": sizes.index.tolist()})
+    for name in ("users", "requests"):
+        table[name] = [f"{count:,}" for count in sizes[name]]
+    for model, part in rows.groupby("model", sort=False):
+        texts = {row["slice"]: _figure(row, intervals) for row in part.to_dict("records")}
+        table[str(model)] = [texts.get(each, "") for each in table["slice"]]
+    return table
+
+
+def size_text(rows: pd.DataFrame) -> str:
+    """Users and requests behind one task's figures."""
+    whole = rows[rows["slice"] == "all"].iloc[0]
+    return f"{whole['users']:,} users, {whole['requests']:,} requests"
+
+
+def verdict_line(row: Mapping[Any, Any]) -> str:
+    """One comparison as one line, in shares of the baseline where that is above zero."""
+    start = f"{row['task']}, {row['candidates']}: {row['model']} against {row['baseline']}"
+    if row["verdict"] == TOO_FEW:
+        return f"{start}: {TOO_FEW}"
+    scale, unit, digits = 1.0, "", 4
+    if row["baseline_value"] > 0:
+        scale, unit, digits = 100 / row["baseline_value"], " %", 1
+    gain, low, high, seen = (
+        f"{row[name] * scale:+.{digits}f}{unit}"
+        for name in ("difference", "low", "high", "detectable")
+    )
+    return (
+        f"{start}: {row['metric']} {gain} [{low}, {high}], p = {row['p_holm']:.4f} (Holm), "
+        f"smallest detectable effect {seen}: {row['verdict']}"
+    )
+
+
+def screen_table(title: str, frame: pd.DataFrame) -> Table:
+    """A table of texts for the screen: the first column to the left, figures to the right."""
+    table = Table(title=title, title_justify="left")
+    for place, name in enumerate(frame.columns):
+        table.add_column(str(name), justify="right" if place else "left")
+    for values in frame.itertuples(index=False):
+        table.add_row(*(str(value) for value in values))
+    return table
+
+
+def on_screen(parts: Sequence[str | Table], width: int) -> str:
+    """Lines and tables as plain text of so many columns."""
+    out = StringIO()
+    console = Console(file=out, width=width, no_color=True, highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+    return out.getvalue()
+
+
+def _figure(row: Mapping[Any, Any], with_interval: bool) -> str:
+    if np.isnan(row["value"]):
+        return TOO_FEW
+    figure = f"{row['value']:.4f}"
+    if with_interval and not np.isnan(row["low"]):
+        return f"{figure} [{row['low']:.4f}, {row['high']:.4f}]"
+    return figure

@@ -1,0 +1,94 @@
+"""Assembly: a finished log and its texts become `Events` with sorted vocabularies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sargraph.core.ragged import Ragged
+from sargraph.core.types import NO_ROW, Array, IntArray
+from sargraph.events.events import Events
+from sargraph.events.identifiers import chase
+from sargraph.events.log import Log
+from sargraph.events.lookups import Texts
+from sargraph.events.recipe import Recipe
+from sargraph.events.schema import COLUMNS, SEARCH
+from sargraph.events.session import MINUTE, number_sessions
+from sargraph.events.text import Query
+from sargraph.events.vocabulary import Vocabulary
+
+
+def assemble(
+    log: Log,
+    recipe: Recipe,
+    users: Texts,
+    items: Texts,
+    read_term_names: Callable[[list[str]], Texts],
+) -> Events:
+    """Events whose vocabularies hold exactly the users, items, queries and terms in use.
+
+    Rows of every vocabulary follow the sorted ids. `read_term_names` gives the names of the
+    terms once they are known.
+    """
+    user, user_ids = _compact(log["user"], log.user_ids)
+    item, item_ids = _compact(log["item"], log.item_ids)
+    used_items = np.unique(log["item"][log["item"] != NO_ROW])
+    texts = items.terms(len(log.item_ids)).take(used_items)
+    query, queries = _sort_queries(log["query"], log.queries)
+    text_ids = list(items.term_code)
+    in_texts = {text_ids[code] for code in np.unique(texts.values).tolist()}
+    term_ids = sorted(in_texts.union(*(q.terms for q in queries)))
+    term_row = {id_: row for row, id_ in enumerate(term_ids)}
+    names = read_term_names(term_ids)
+    text_row = np.array([term_row.get(id_, NO_ROW) for id_ in text_ids], dtype=np.int64)
+    columns: dict[str, Any] = {**log.columns, "user": user, "item": item, "query": query}
+    columns["session"] = _sessions(log, recipe)
+    return Events(
+        columns={name: columns[name].astype(dtype) for name, dtype in COLUMNS.items()},
+        vocabularies={
+            "user": Vocabulary(user_ids, [users.name_of(i) for i in user_ids]),
+            "item": Vocabulary(item_ids, [items.name_of(i) for i in item_ids]),
+            "query": Vocabulary([q.id for q in queries], [q.name(names.name_of) for q in queries]),
+            "term": Vocabulary(term_ids, [names.name_of(i) for i in term_ids]),
+        },
+        query_terms=Ragged.from_lists([term_row[term] for term in q.terms] for q in queries),
+        item_terms=Ragged.from_lengths(chase(text_row, texts.values), texts.lengths),
+        name=recipe.name,
+        time_kind=recipe.time_kind,
+        query_kind=recipe.query_kind,
+        split=recipe.split.model_dump(mode="json"),
+    )
+
+
+def _compact(codes: IntArray, ids: list[str]) -> tuple[IntArray, list[str]]:
+    """Codes of the ids in use, in the same order, and these ids."""
+    used = np.unique(codes[codes != NO_ROW])
+    row_of = np.full(len(ids), NO_ROW, dtype=np.int64)
+    row_of[used] = np.arange(len(used))
+    return chase(row_of, codes), [ids[code] for code in used.tolist()]
+
+
+def _sort_queries(codes: IntArray, queries: list[Query]) -> tuple[IntArray, list[Query]]:
+    """Rows of the queries in use, sorted by id; queries that share an id become one row."""
+    used = np.unique(codes[codes != NO_ROW]).tolist()
+    of_id: dict[str, Query] = {}
+    for code in used:
+        of_id.setdefault(queries[code].id, queries[code])
+    row_of_id = {id_: row for row, id_ in enumerate(sorted(of_id))}
+    row_of = np.full(len(queries), NO_ROW, dtype=np.int64)
+    row_of[used] = [row_of_id[queries[code].id] for code in used]
+    return chase(row_of, codes), [of_id[id_] for id_ in row_of_id]
+
+
+def _sessions(log: Log, recipe: Recipe) -> Array:
+    gap = round(recipe.session_gap_minutes * MINUTE) if recipe.time_kind == "ms" else None
+    return number_sessions(
+        log["user"],
+        log["time"],
+        log["search"],
+        log["query"],
+        is_search=log["source"] == SEARCH,
+        gap=gap,
+    )

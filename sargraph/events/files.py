@@ -1,0 +1,85 @@
+"""Files of raw logs: found in the source folder, unpacked, and proved to be readable text."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from pathlib import Path
+
+from sargraph.core.errors import DataError, RecipeError, nearest
+from sargraph.events.recipe import FileSource
+
+BLOCK = 1 << 20
+
+
+def find_files(folder: Path, source: FileSource) -> list[Path]:
+    """The files of a source, sorted by name; empty where none fits.
+
+    Raises DataError when several fit and the recipe does not say `many`.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no such folder: {folder}; give the folder that holds the raw logs")
+    paths = sorted(path for path in folder.glob(source.file) if path.is_file())
+    if len(paths) > 1 and not source.many:
+        found = ", ".join(path.name for path in paths[:5])
+        raise DataError(
+            f"'{source.file}' fits {len(paths)} files ({found}), expected one; give a folder with "
+            "one data set, or set `many = true` in the recipe"
+        )
+    return paths
+
+
+def require_files(folder: Path, source: FileSource) -> list[Path]:
+    """As `find_files`, at least one. Raises DataError naming the nearest file there is."""
+    paths = find_files(folder, source)
+    if not paths:
+        there = [path.name for path in folder.iterdir()]
+        raise DataError(f"no file '{source.file}' in {folder}; {nearest(source.file, there)}")
+    return paths
+
+
+def plain_text(path: Path, encoding: str, scratch: Path) -> Path:
+    """A UTF-8 file with the text of `path`: itself where it is one, else a copy in `scratch`.
+
+    Raises DataError for an empty file, a damaged gzip, or bytes that are not of the encoding
+    (with their place); RecipeError for an unknown encoding. Cost: one pass over the file.
+    """
+    try:
+        is_utf8 = codecs.lookup(encoding).name == "utf-8"
+    except LookupError:
+        raise RecipeError(f"unknown encoding '{encoding}' for {path.name}; try utf-8") from None
+    packed = path.suffix == ".gz"
+    copy = None if is_utf8 and not packed else scratch / f"{path.name}.utf8"
+    if _transcode(path, packed, encoding, copy) == 0:
+        raise DataError(f"{path} is empty; expected a file with rows")
+    return copy or path
+
+
+def _transcode(path: Path, packed: bool, encoding: str, copy: Path | None) -> int:
+    """Decode a file block by block, writing UTF-8 to `copy` if given; returns the bytes read."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    done = 0
+    target = copy.open("w", encoding="utf-8", newline="") if copy else None
+    try:
+        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+            while True:
+                waiting = len(decoder.getstate()[0])
+                block = file.read(BLOCK)
+                text = decoder.decode(block, final=not block)
+                done += len(block)
+                if target:
+                    target.write(text)
+                if not block:
+                    return done
+    except UnicodeDecodeError as error:
+        at = done - waiting + error.start
+        raise DataError(
+            f"{path} is not {encoding}: byte {error.object[error.start]:#04x} at offset {at}; name "
+            'its encoding in the recipe, such as `encoding = "latin-1"`'
+        ) from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is a damaged gzip file ({error}); fetch it again") from None
+    finally:
+        if target:
+            target.close()

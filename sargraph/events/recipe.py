@@ -1,0 +1,205 @@
+"""Recipes: one TOML file per data set that says how columns of raw logs become events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from sargraph.core.config import Config, apply_overrides, parse_config, read_toml
+from sargraph.core.errors import BadInputError, RecipeError, nearest
+from sargraph.events.recipe_fields import (
+    ActionRule,
+    IdColumn,
+    Keep,
+    Names,
+    TermsColumn,
+    TimeColumn,
+    as_action,
+    as_column,
+    as_time,
+)
+from sargraph.events.schema import QueryKind, TimeKind
+from sargraph.events.split import SplitConfig
+
+
+class FileSource(Config):
+    """A file of the data set and how it is written."""
+
+    file: str
+    """Path inside the source folder; may hold `*`."""
+    many: bool = False
+    """Read all files that `*` fits, in the order of their names; else exactly one may fit."""
+    format: Literal["csv", "tsv", "parquet", "jsonl", "sequences", "json_lists"] = "csv"
+    """`sequences`: a line is `user item item ...` in order (columns user, item, place);
+    `json_lists`: one JSON object of lists (columns id, values). `.gz` is unpacked."""
+    encoding: str = "utf-8"
+    """Encoding of a text file."""
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    """Between columns; a comma for csv, a tab for tsv."""
+    quote: str | None = Field(None, max_length=1)
+    """Around values; `"` for csv, none for tsv."""
+
+
+class Table(FileSource):
+    """One log: its columns as fields of the event."""
+
+    source: Literal["search", "recommend"]
+    """Where the events of this log happened."""
+    user: Annotated[IdColumn, BeforeValidator(as_column)]
+    """The user's id."""
+    item: Annotated[IdColumn | None, BeforeValidator(as_column)] = None
+    """The item's id; a search log may have none."""
+    time: Annotated[TimeColumn, BeforeValidator(as_time)]
+    """When it happened, or "none"."""
+    query: Annotated[TermsColumn | None, BeforeValidator(as_column)] = None
+    """The query of a search."""
+    search: Names = ()
+    """Columns that together name one search of a user; without them one time and query is one."""
+    action: Annotated[ActionRule, BeforeValidator(as_action)] = ActionRule()
+    """What the user did with the item."""
+    weight: Names = ()
+    """Strength of the event; 1 without it."""
+    position: Names = ()
+    """Place on the page."""
+    keep: tuple[Keep, ...] = ()
+    """Conditions; other rows are left out and counted."""
+    group_by: Names = ()
+    """Rows equal in these columns are one event whose query is the set of their terms."""
+
+
+class Lookup(FileSource):
+    """A file that gives ids readable names, or items a text."""
+
+    of: Literal["user", "item", "term"]
+    """Whose ids."""
+    id: Names
+    """Column of ids."""
+    name: Names = ()
+    """Column of readable names."""
+    terms: tuple[TermsColumn, ...] = ()
+    """Columns of an item's own text."""
+    optional: bool = False
+    """The file may be absent; the report says so."""
+
+
+class Core(Config):
+    """Rare things left out: terms first, then users and items until nothing changes."""
+
+    min_term_uses: int = Field(0, ge=0)
+    """Searches that use a term; a search that loses all its terms goes too."""
+    min_user_items: int = Field(0, ge=0)
+    """Distinct items that a user chose, in search or recommendation."""
+    min_item_users: int = Field(0, ge=0)
+    """Distinct users that chose an item."""
+
+
+class Derive(Config):
+    """Search events made from recommendation events; the query is the item's own terms."""
+
+    share: float = Field(0.3, gt=0, le=1)
+    """Seeded share of the events that become searches (and are recommendation no more)."""
+
+
+class Recipe(Config):
+    """All that is to know about a data set to read it."""
+
+    name: str
+    """Name of the data set."""
+    about: str = ""
+    """One line for people."""
+    time_kind: TimeKind = "ms"
+    """What times are."""
+    query_kind: QueryKind = "real"
+    """Where query texts come from."""
+    session_gap_minutes: float = Field(30.0, gt=0)
+    """A longer pause ends a session."""
+    max_query_terms: int = Field(100, ge=1)
+    """Further terms of a query are cut, and counted."""
+    tables: tuple[Table, ...] = Field(min_length=1)
+    """The logs; events of equal time keep this order."""
+    lookups: tuple[Lookup, ...] = ()
+    """Names and texts."""
+    core: Core = Core.model_validate({})
+    """Rare things left out."""
+    derive: Derive | None = None
+    """Queries made from items, for logs without searches."""
+    split: SplitConfig = SplitConfig.model_validate({})
+    """The default split."""
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Names and paths of the recipes that come with sargraph."""
+    package = Path(str(files("sargraph")))
+    folders = (package / "recipes", package.parent / "graphs")
+    return {p.stem: p for folder in folders for p in sorted(folder.glob("*.toml"))}
+
+
+def read_recipe(recipe: str | Path | Recipe, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by its shipped name or from a path, with `section.key=value` overrides.
+
+    Raises RecipeError: unknown name or key (names the nearest), wrong value, or a recipe that
+    contradicts itself.
+    """
+    try:
+        if isinstance(recipe, Recipe):
+            where, data = f"recipe '{recipe.name}'", recipe.model_dump(exclude_none=True)
+        else:
+            path = _locate(recipe)
+            where, data = f"recipe {path.name}", read_toml(path)
+        parsed = parse_config(Recipe, apply_overrides(data, overrides), where)
+    except BadInputError as error:
+        raise RecipeError(str(error)) from None
+    problem = _contradiction(parsed)
+    if problem:
+        raise RecipeError(f"{where}: {problem}")
+    return parsed
+
+
+def _locate(recipe: str | Path) -> Path:
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    shipped = shipped_recipes()
+    if str(recipe) in shipped:
+        return shipped[str(recipe)]
+    raise RecipeError(
+        f"no recipe '{recipe}', neither a file nor a shipped one; {nearest(str(recipe), shipped)}"
+    )
+
+
+def _contradiction(recipe: Recipe) -> str | None:
+    """The first thing in a recipe that cannot be meant, or None."""
+    for source in (*recipe.tables, *recipe.lookups):
+        if Path(source.file).is_absolute() or ".." in Path(source.file).parts:
+            return f"file '{source.file}' leads out of the source folder; give a path inside it"
+    for table in recipe.tables:
+        problem = _table_contradiction(table, recipe.time_kind)
+        if problem:
+            return f"table '{table.file}': {problem}"
+    if recipe.derive and not any(lookup.terms for lookup in recipe.lookups):
+        return "[derive] needs a lookup of items with terms"
+    return None
+
+
+def _table_contradiction(table: Table, time_kind: TimeKind) -> str | None:
+    unit = table.time.unit
+    kind = "ordinal" if unit == "ordinal" else "ms"
+    if table.source == "search" and table.query is None:
+        return "a search table needs `query`"
+    if table.source == "recommend" and (table.item is None or table.query is not None):
+        return "a recommend table needs `item` and has no `query`"
+    if table.source == "recommend" and table.item is not None and table.item.optional:
+        return "only the item of a search can be optional"
+    if unit != "none" and kind != time_kind:
+        return f"time is in '{unit}' but time_kind is '{time_kind}'"
+    if unit not in ("none", "date") and not table.time.column:
+        return 'time needs `column`, or the text "none" where the log has no time'
+    if unit == "date" and not table.time.year:
+        return "time in date parts needs `year`"
+    if table.group_by and table.query is None:
+        return "`group_by` joins the terms of a query, and there is none"
+    return None

@@ -1,0 +1,103 @@
+"""The fields of a recipe's table: how one column, or a few, become one field of an event.
+
+Every field can be written in short: `user = "user_id"` is `user = { column = "user_id" }`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from sargraph.core.config import Config
+
+
+def as_list(value: Any) -> Any:
+    """A text stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def as_column(value: Any) -> Any:
+    """A header name, or several, stand for a field that is only a column."""
+    return {"column": value} if isinstance(value, str | list | tuple) else value
+
+
+def as_time(value: Any) -> Any:
+    """The text "none" stands for a log without times."""
+    return {"unit": "none"} if value == "none" else as_column(value)
+
+
+def as_action(value: Any) -> Any:
+    """The name of an action stands for a rule that always gives it."""
+    return {"yes": value} if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+ItemAction = Literal["impression", "click", "play", "like", "buy"]
+
+
+class IdColumn(Config):
+    """A column of ids; in short its name alone."""
+
+    column: Names
+    """Header name; of several the first that the file has."""
+    optional: bool = False
+    """Items of a search only: an empty id is a search that led to nothing, not a bad row."""
+    missing: Names = ()
+    """Values that mean "no id", besides the empty ones."""
+
+
+class TimeColumn(Config):
+    """A column, or columns of date parts, with the time of the event, or `"none"`."""
+
+    column: Names = ()
+    """Header name; of several the first that the file has."""
+    unit: Literal["ms", "s", "us", "iso", "date", "ordinal", "none"] = "ms"
+    """Numbers since 1970 UTC, ISO 8601 text, date parts, a place in an order, or no time."""
+    year: Names = ()
+    """Column of the year, for unit "date"."""
+    month: Names = ()
+    """Column of the month, for unit "date"; without it the first of the year."""
+    day: Names = ()
+    """Column of the day, for unit "date"; without it the first of the month."""
+    utc_offset: str = Field("+00:00", pattern=r"^[+-]\d\d:\d\d$")
+    """Offset of ISO texts and dates that carry none of their own."""
+
+
+class TermsColumn(Config):
+    """A column of text or term lists; in short its name alone."""
+
+    column: Names
+    """Header name; of several the first that the file has."""
+    tokens: Literal["whitespace", "ids", "tag"] = "whitespace"
+    """Lowercased words, ids as given, or the whole lowercased string as one term."""
+    list: str | None = None
+    """How a list is written: "json", or the separator between its entries."""
+    prefix: str = ""
+    """Put before each term, to keep kinds of terms apart."""
+    missing: Names = ()
+    """Values that mean "no term"."""
+
+
+class ActionRule(Config):
+    """The action of a row; in short its name alone."""
+
+    column: Names = ()
+    """Column of numbers that decides; without it the action is always `yes`."""
+    at_least: float = 1.0
+    """The least number that counts as `yes`."""
+    yes: ItemAction = "click"
+    """Action where the number reaches `at_least`."""
+    no: ItemAction = "impression"
+    """Action elsewhere."""
+
+
+class Keep(Config):
+    """A condition on rows; the rows that do not meet it are left out and counted."""
+
+    column: Names
+    """Header name; of several the first that the file has."""
+    at_least: float | None = None
+    """Least number kept."""
+    one_of: tuple[str, ...] | None = None
+    """Texts kept."""

@@ -1,0 +1,262 @@
+"""The planted world: what users want and what items are, known exactly because we made it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from sargraph.core.config import Config
+from sargraph.core.errors import ConfigError
+from sargraph.core.rng import make_rng
+from sargraph.core.types import NO_ROW, DoubleArray, IntArray
+from sargraph.events.simulation.topics import (
+    ADJECTIVES,
+    ADJECTIVES_PER_STYLE,
+    NOUNS,
+    NUM_STYLES,
+    SUBTOPICS_PER_TOPIC,
+    WORDS_PER_SUBTOPIC,
+    WORDS_PER_TOPIC,
+    vocabulary,
+)
+
+DAY_MS = 86_400_000
+BEIJING_MS = 8 * 3_600_000
+
+
+class SimulateConfig(Config):
+    """Size of the world, strength of its mechanisms, and a switch for each (null worlds)."""
+
+    num_users: int = Field(default=2000, ge=2)
+    """Number of users."""
+    num_days: int = Field(default=30, ge=1)
+    """Length of the log in days."""
+    num_items: int = Field(default=5000, ge=1)
+    """Number of items; at least 12 per topic."""
+    num_topics: int = Field(default=24, ge=4, le=24)
+    """Number of topics, each with 4 sub-topics of 3 words."""
+    start: datetime.date = datetime.date(2023, 5, 22)
+    """First day of the log (Beijing time)."""
+    users_per_community: int = Field(default=40, ge=1)
+    """Mean number of users that share one community's intents."""
+    sessions_per_day: float = Field(default=0.45, gt=0)
+    """Mean number of sessions of a user and day."""
+    steps_per_session: float = Field(default=2.8, ge=1, le=8)
+    """Mean number of recommendation batches and searches in a session."""
+    search_share: float = Field(default=0.34, gt=0, lt=1)
+    """Mean share of a user's steps that are searches."""
+    click_rate: float = Field(default=0.5, gt=0, lt=1)
+    """Mean click rate of recommended items; the intercept of the click model is set to reach it."""
+    search_click_share: float = Field(default=0.6, gt=0, le=1)
+    """Share of searches with at least one click."""
+    persistence: float = Field(default=0.5, ge=0, lt=1)
+    """Probability that a demand outlives the end of a session."""
+    s2r_strength: float = Field(default=0.85, ge=0, le=1)
+    """Probability that the batch right after a search follows the searched demand."""
+    s2r_half_life_hours: float = Field(default=6.0, gt=0)
+    """Time after which that probability has halved."""
+    s2r_decay: Literal["exponential", "power"] = "exponential"
+    """Its form: 2^(-t/h), or 1/(1 + t/h) for a mis-specified world."""
+    r2s_probability: float = Field(default=0.04, ge=0, le=1)
+    """Probability that one clicked recommended item triggers a search about it."""
+    category_noise: float = Field(default=0.0, ge=0, le=1)
+    """Share of items filed under a random category, for a mis-specified world."""
+    s2r_effect: bool = True
+    """Off: recommendation never follows the searched demand."""
+    r2s_effect: bool = True
+    """Off: searches are opened as often, but neither when nor what depends on a click."""
+    demand_changes: bool = True
+    """Off: each user has one demand per source for ever."""
+    query_about_items: bool = True
+    """Off: query words are drawn from all words whatever the user searches, finds and clicks."""
+    similar_users: bool = True
+    """Off: all users have the same inherent intents and tastes, so none is closer than another."""
+
+    @property
+    def start_ms(self) -> int:
+        """Midnight of the first day in Beijing, ms since 1970 UTC."""
+        return (self.start - datetime.date(1970, 1, 1)).days * DAY_MS - BEIJING_MS
+
+    @property
+    def end_ms(self) -> int:
+        """The first ms after the log."""
+        return self.start_ms + self.num_days * DAY_MS
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items in the order of their main word, so that a word, sub-topic or topic is one range.
+
+    `word` [n] never falls; `first` [words + 1] is the first item of each word; `shelf` [n + 1]
+    the running sum of popularity; `terms` [n, 5] the title as term rows (-1 = none);
+    `ids` the outside ids.
+    """
+
+    word: IntArray
+    first: IntArray
+    shelf: DoubleArray
+    style: IntArray
+    quality: DoubleArray
+    terms: IntArray
+    author: IntArray
+    ids: IntArray
+
+    def __len__(self) -> int:
+        return len(self.word)
+
+    @property
+    def subtopic(self) -> IntArray:
+        """Sub-topic of each item, int64 [n]."""
+        return self.word // WORDS_PER_SUBTOPIC
+
+    @property
+    def topic(self) -> IntArray:
+        """Topic of each item, int64 [n]."""
+        return self.word // WORDS_PER_TOPIC
+
+    def pick(self, low: IntArray, high: IntArray, uniform: DoubleArray) -> IntArray:
+        """One item among words low..high-1 per entry, by popularity; `uniform` is in [0, 1)."""
+        start, stop = self.first[low], self.first[high]
+        left = self.shelf[start]
+        place = left + uniform * (self.shelf[stop] - left)
+        found = np.searchsorted(self.shelf, place, side="right") - 1
+        return np.asarray(np.clip(found, start, stop - 1), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Users:
+    """Users: `intents` [n, sub-topics] sums to 1 per row, `tastes` [n, styles] weighs styles."""
+
+    community: IntArray
+    intents: DoubleArray
+    tastes: DoubleArray
+    activity: DoubleArray
+    search_share: DoubleArray
+    hour_shift: IntArray
+
+    def __len__(self) -> int:
+        return len(self.community)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that is fixed before anybody does anything."""
+
+    config: SimulateConfig
+    users: Users
+    items: Items
+    vocabulary: tuple[str, ...]
+
+    @property
+    def num_subtopics(self) -> int:
+        """Number of sub-topics over all topics."""
+        return self.config.num_topics * SUBTOPICS_PER_TOPIC
+
+    @property
+    def topic_shares(self) -> DoubleArray:
+        """Inherent intent of each user by topic, float64 [users, topics]."""
+        shape = (len(self.users), self.config.num_topics, SUBTOPICS_PER_TOPIC)
+        return np.asarray(self.users.intents.reshape(shape).sum(axis=2))
+
+
+def plant_world(config: SimulateConfig, seed: int) -> World:
+    """Draw users and items; the same config and seed give the same world.
+
+    Raises ConfigError when there are fewer than 12 items per topic.
+    """
+    least = config.num_topics * WORDS_PER_TOPIC
+    if config.num_items < least:
+        raise ConfigError(
+            f"got num_items {config.num_items}, expected at least {least} for "
+            f"{config.num_topics} topics; raise num_items or lower num_topics"
+        )
+    users = _plant_users(config, make_rng(seed, "users"))
+    return World(
+        config, users, _plant_items(config, make_rng(seed, "items")), vocabulary(config.num_topics)
+    )
+
+
+def _plant_users(config: SimulateConfig, rng: np.random.Generator) -> Users:
+    n = config.num_users
+    num_communities = max(2, round(n / config.users_per_community))
+    community = rng.integers(num_communities, size=n)
+    shared = _mixtures(num_communities, 3, config.num_topics, rng)[community]
+    shared *= rng.gamma(4.0, 0.25, size=shared.shape)
+    shared /= shared.sum(axis=1, keepdims=True)
+    own = _mixtures(n, 2, config.num_topics, rng)
+    intents = 0.72 * shared + 0.25 * own + 0.03 / shared.shape[1]
+    tastes = rng.normal(size=(num_communities, NUM_STYLES))[community]
+    tastes = 0.8 * tastes + 0.6 * rng.normal(size=tastes.shape)
+    if not config.similar_users:
+        intents = np.full_like(intents, 1.0 / intents.shape[1])
+        tastes = np.zeros_like(tastes)
+    return Users(
+        community=community,
+        intents=intents,
+        tastes=tastes,
+        activity=rng.lognormal(-0.5 * 0.7**2, 0.7, size=n),
+        search_share=rng.beta(6 * config.search_share, 6 * (1 - config.search_share), size=n),
+        hour_shift=rng.integers(-3, 4, size=n),
+    )
+
+
+def _mixtures(rows: int, breadth: int, num_topics: int, rng: np.random.Generator) -> DoubleArray:
+    """Sparse mixtures over sub-topics: `breadth` topics a row, uneven within each topic."""
+    topics = np.argsort(rng.random((rows, num_topics)), axis=1)[:, :breadth]
+    shares = rng.dirichlet(np.full(breadth, 3.0), size=rows)
+    within = rng.dirichlet(np.full(SUBTOPICS_PER_TOPIC, 0.7), size=(rows, breadth))
+    mixture = np.zeros((rows, num_topics, SUBTOPICS_PER_TOPIC))
+    mixture[np.arange(rows)[:, None], topics] = shares[:, :, None] * within
+    return mixture.reshape(rows, -1)
+
+
+def _plant_items(config: SimulateConfig, rng: np.random.Generator) -> Items:
+    n, num_words = config.num_items, config.num_topics * WORDS_PER_TOPIC
+    size = rng.lognormal(0.0, 0.4, size=num_words)
+    extra = rng.choice(num_words, size=n - num_words, p=size / size.sum())
+    word = np.sort(np.concatenate([np.arange(num_words), extra]))
+    style = rng.integers(NUM_STYLES, size=n)
+    quality = rng.normal(size=n)
+    # Good items are shown more often; the rest of the long tail is luck.
+    popularity = np.exp(0.4 * quality + 1.0 * rng.normal(size=n))
+    authors = 3 * (word // WORDS_PER_SUBTOPIC) + rng.integers(3, size=n) + 1
+    return Items(
+        word=word,
+        first=np.searchsorted(word, np.arange(num_words + 1)),
+        shelf=np.concatenate([[0.0], np.cumsum(popularity)]),
+        style=style,
+        quality=quality,
+        terms=_titles(word, style, config.num_topics, rng),
+        author=np.where(rng.random(n) < 0.03, 0, authors),
+        ids=rng.permutation(n) + 1,
+    )
+
+
+def _titles(word: IntArray, style: IntArray, num_topics: int, rng: np.random.Generator) -> IntArray:
+    """Titles as term rows [n, 5]: adjective, perhaps a cousin, main word, sibling, noun or not."""
+    n, num_words = len(word), num_topics * WORDS_PER_TOPIC
+    adjective = style * ADJECTIVES_PER_STYLE + rng.integers(ADJECTIVES_PER_STYLE, size=n)
+    noun = num_words + len(ADJECTIVES) + rng.integers(len(NOUNS), size=n)
+    cousin = np.where(rng.random(n) < 0.3, cousin_of(word, rng), NO_ROW)
+    noun = np.where(rng.random(n) < 0.6, noun, NO_ROW)
+    return np.stack([num_words + adjective, cousin, word, sibling_of(word, rng), noun], axis=1)
+
+
+def sibling_of(word: IntArray, rng: np.random.Generator) -> IntArray:
+    """Another word of the same sub-topic, for each word."""
+    step = rng.integers(1, WORDS_PER_SUBTOPIC, size=len(word))
+    base = word - word % WORDS_PER_SUBTOPIC
+    return np.asarray(base + (word + step) % WORDS_PER_SUBTOPIC, dtype=np.int64)
+
+
+def cousin_of(word: IntArray, rng: np.random.Generator) -> IntArray:
+    """A word of another sub-topic of the same topic, for each word."""
+    step = rng.integers(WORDS_PER_SUBTOPIC, WORDS_PER_TOPIC, size=len(word))
+    place = word % WORDS_PER_TOPIC
+    # Steps are counted from the start of the word's sub-topic, so none lands inside it.
+    start = place - place % WORDS_PER_SUBTOPIC
+    return np.asarray(word - place + (start + step) % WORDS_PER_TOPIC, dtype=np.int64)

@@ -1,0 +1,135 @@
+"""`build_graph`: training events become typed edges in one vectorised pass."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from sargraph.core.config import Config
+from sargraph.core.errors import DataError
+from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
+from sargraph.events.events import Events
+from sargraph.events.split import Split
+from sargraph.graph.graph import (
+    CLICKED,
+    CONTAINS,
+    FOUND,
+    ISSUED,
+    LED_TO,
+    EdgeTable,
+    EdgeType,
+    Graph,
+)
+from sargraph.graph.validate import validate
+
+Verb: TypeAlias = Literal["clicked", "found", "issued", "led_to", "contains"]
+
+
+class GraphConfig(Config):
+    """Which edges are built from the events."""
+
+    verbs: tuple[Verb, ...] = ("clicked", "found", "issued", "led_to", "contains")
+    """Edge types to build, by verb."""
+    contains: Literal["all", "training"] = "all"
+    """Queries whose terms become edges: every known query (its text is no label), or only those
+    that a training event issued."""
+
+
+def build_graph(
+    events: Events,
+    split: Split | None = None,
+    *,
+    config: GraphConfig | None = None,
+    extra_edges: dict[EdgeType, EdgeTable] | None = None,
+) -> Graph:
+    """Build the user-query-item graph of the training events (of all events without a split).
+
+    `clicked` and `found` are the chosen items of recommendation and of search, the latter with
+    the query; `issued` is one edge per search, with or without a click; `led_to` joins the query
+    of a search to each item chosen in it; `contains` joins a query to its terms and has no time.
+    Parallel edges stay. Each edge keeps the row of its event. `extra_edges` adds ready-made
+    tables, such as follows or similar users. Every timed edge is before `split.cut_valid`.
+
+    Raises DataError when an extra edge type is already built or does not fit the nodes.
+    Cost: O(events + edges), a few passes over the columns.
+    """
+    config = config or GraphConfig()
+    training = np.ones(len(events), dtype=bool) if split is None else split.is_train
+    edges = _edges(events, training, config)
+    for edge_type, table in (extra_edges or {}).items():
+        if edge_type in edges:
+            raise DataError(
+                f"extra edge type {'-'.join(edge_type)} is built from the events already; "
+                "give it another verb or leave the verb out of GraphConfig.verbs"
+            )
+        edges[edge_type] = table
+    graph = Graph(
+        vocabularies=dict(events.vocabularies),
+        edges=edges,
+        query_terms=events.query_terms,
+        item_terms=events.item_terms,
+        name=events.name,
+        time_kind=events.time_kind,
+        cut=NO_TIME if split is None else split.cut_valid,
+        parents={"events": events.content_hash} if events.content_hash else {},
+    )
+    validate(graph)
+    return graph
+
+
+def searches(events: Events, chosen: BoolArray) -> IntArray:
+    """Rows of the searches among the `chosen` events: the first row of each, ascending.
+
+    Rows with one (user, session, query) are one search; a row without a session is its own.
+    Cost: one sort of the search rows.
+    """
+    rows = np.flatnonzero(chosen & events.is_search & (events.query != NO_ROW))
+    session = np.where(events.session[rows] == NO_ROW, -2 - rows, events.session[rows])
+    order = np.lexsort((rows, events.query[rows], session, events.user[rows]))
+    keys = np.stack([events.user[rows], session, events.query[rows]])[:, order]
+    is_first = np.ones(len(rows), dtype=bool)
+    is_first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    return np.sort(rows[order[is_first]])
+
+
+def _edges(events: Events, training: BoolArray, config: GraphConfig) -> dict[EdgeType, EdgeTable]:
+    """The tables of the wanted verbs, in the order of the verbs of the design."""
+    chosen = training & events.is_positive
+    found = np.flatnonzero(chosen & events.is_search)
+    issued = searches(events, training)
+    makers = {
+        CLICKED: lambda: _from_events(
+            events, CLICKED, np.flatnonzero(chosen & events.is_recommend)
+        ),
+        FOUND: lambda: _from_events(events, FOUND, found),
+        ISSUED: lambda: _from_events(events, ISSUED, issued),
+        LED_TO: lambda: _from_events(events, LED_TO, found[events.query[found] != NO_ROW]),
+        CONTAINS: lambda: _contains(events, issued if config.contains == "training" else None),
+    }
+    return {kind: make() for kind, make in makers.items() if kind[1] in config.verbs}
+
+
+def _from_events(events: Events, edge_type: EdgeType, rows: IntArray) -> EdgeTable:
+    """One edge per event row; its end points are the event's columns of those names."""
+    source, _, target = edge_type
+    columns = events.columns
+    return EdgeTable.of(
+        columns[source][rows].astype(np.int64),
+        columns[target][rows].astype(np.int64),
+        time=events.time[rows],
+        weight=columns["weight"][rows],
+        query=events.query[rows] if edge_type in (CLICKED, FOUND) else np.full(len(rows), NO_ROW),
+        position=columns["position"][rows],
+        event=rows,
+    )
+
+
+def _contains(events: Events, issued: IntArray | None) -> EdgeTable:
+    """Background edges from queries to their terms: of all queries, or of the issued ones."""
+    query, term = events.query_terms.row_of_value, events.query_terms.values
+    if issued is not None:
+        is_issued = np.zeros(len(events.queries), dtype=bool)
+        is_issued[events.query[issued]] = True
+        query, term = query[is_issued[query]], term[is_issued[query]]
+    return EdgeTable.of(query, term)

@@ -1,0 +1,133 @@
+"""Sparse matrices whose pattern stays while their weights change from step to step."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class SparsePattern:
+    """Where a sparse matrix has entries, in row order and in column order.
+
+    Both orders are sorted once, so that a step with new weights sorts nothing, and neither does
+    its backward pass. An entry may occur twice: the two are added.
+    """
+
+    num_rows: int
+    num_columns: int
+    row: Int[Tensor, " entries"]
+    column: Int[Tensor, " entries"]
+    by_row: Int[Tensor, " entries"]
+    by_column: Int[Tensor, " entries"]
+    row_offsets: Int[Tensor, " rows_plus_one"]
+    column_offsets: Int[Tensor, " columns_plus_one"]
+
+    @classmethod
+    def build(
+        cls,
+        row: Int[Tensor, " entries"],
+        column: Int[Tensor, " entries"],
+        num_rows: int,
+        num_columns: int,
+    ) -> SparsePattern:
+        """Sort the entries both ways; cost O(entries log entries)."""
+        return cls(
+            num_rows=num_rows,
+            num_columns=num_columns,
+            row=row,
+            column=column,
+            by_row=torch.argsort(row * num_columns + column, stable=True),
+            by_column=torch.argsort(column * num_rows + row, stable=True),
+            row_offsets=_offsets(row, num_rows),
+            column_offsets=_offsets(column, num_columns),
+        )
+
+    def flipped(self) -> SparsePattern:
+        """The pattern of the transposed matrix; nothing is copied."""
+        return SparsePattern(
+            num_rows=self.num_columns,
+            num_columns=self.num_rows,
+            row=self.column,
+            column=self.row,
+            by_row=self.by_column,
+            by_column=self.by_row,
+            row_offsets=self.column_offsets,
+            column_offsets=self.row_offsets,
+        )
+
+    def weighted(self, weight: Float[Tensor, " entries"]) -> SparseMatrix:
+        """The matrix with `weight[e]` at entry e; weights carry no gradient."""
+        rows, columns = self.by_row, self.by_column
+        return SparseMatrix(
+            csr=_csr(
+                self.row_offsets,
+                self.column[rows],
+                weight[rows],
+                (self.num_rows, self.num_columns),
+            ),
+            transposed=_csr(
+                self.column_offsets,
+                self.row[columns],
+                weight[columns],
+                (self.num_columns, self.num_rows),
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class SparseMatrix:
+    """A constant sparse matrix with its transpose, both torch CSR tensors."""
+
+    csr: Tensor
+    transposed: Tensor
+
+    def matmul(self, dense: Float[Tensor, "columns dim"]) -> Float[Tensor, "rows dim"]:
+        """`matrix @ dense`, differentiable in `dense`; cost O(entries · dim) each way."""
+        product: Tensor = _MatMul.apply(self.csr, self.transposed, dense)
+        return product
+
+
+class _MatMul(torch.autograd.Function):
+    """CSR times dense, with the transposed CSR at hand for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, csr: Tensor, transposed: Tensor, dense: Tensor) -> Tensor:
+        ctx.transposed = transposed
+        return _bag(csr, dense)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, _bag(ctx.transposed, grads[0].contiguous())
+
+
+def _bag(csr: Tensor, dense: Tensor) -> Tensor:
+    """A weighted embedding bag is the quickest CSR product that torch has on a CPU."""
+    if csr.values().numel() == 0:
+        return dense.new_zeros(csr.shape[0], dense.shape[1])
+    return F.embedding_bag(
+        csr.col_indices(),
+        dense,
+        csr.crow_indices(),
+        mode="sum",
+        per_sample_weights=csr.values(),
+        include_last_offset=True,
+    )
+
+
+def _offsets(row: Tensor, num_rows: int) -> Tensor:
+    offsets = row.new_zeros(num_rows + 1)
+    torch.cumsum(torch.bincount(row, minlength=num_rows), 0, out=offsets[1:])
+    return offsets
+
+
+def _csr(offsets: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():  # torch warns once that CSR tensors are in beta
+        warnings.simplefilter("ignore")
+        return torch.sparse_csr_tensor(offsets, columns, values, shape, check_invariants=False)

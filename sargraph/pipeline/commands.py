@@ -1,0 +1,136 @@
+"""Commands that need more than one call of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sargraph.core.artifact import read_manifest
+from sargraph.core.config import apply_overrides
+from sargraph.core.errors import ArtifactError
+from sargraph.core.scorer import Scorer
+from sargraph.embedding.embeddings import Embeddings
+from sargraph.embedding.scorer import scorer_of
+from sargraph.embedding.train import train
+from sargraph.embedding.virtual import add_virtual_queries, explain_edge
+from sargraph.evaluation.report import Report
+from sargraph.events.events import Events
+from sargraph.events.simulate import SimulateConfig, SimulationSummary, simulate
+from sargraph.events.split import split_events
+from sargraph.graph.build import build_graph
+from sargraph.graph.graph import Graph
+from sargraph.neighbours.index import UserIndex, build_index
+from sargraph.pipeline.config import EvaluateStage
+from sargraph.pipeline.judge import evaluate, validator
+from sargraph.sequence.sequence_model import SequenceModel
+from sargraph.sequence.train import fit_sequence
+
+
+def simulate_world(out: Path, num_users: int, num_days: int, seed: int) -> SimulationSummary:
+    """Write the raw logs of a planted world."""
+    return simulate(out, SimulateConfig(num_users=num_users, num_days=num_days), seed=seed)
+
+
+def build_from(events_path: Path, out: Path, everything: bool, seed: int) -> Graph:
+    """Build and save a graph of the training events, or of all events."""
+    events = Events.load(events_path)
+    split = None if everything else split_events(events, seed=seed)
+    return build_graph(events, split).save(out, config={"split_seed": seed})
+
+
+def virtualise_from(graph: Path, embeddings: Path, out: Path, k: int) -> Graph:
+    """Add virtual queries to a saved graph and save the new one."""
+    return add_virtual_queries(Graph.load(graph), Embeddings.load(embeddings), k=k).save(out)
+
+
+def explain_from(graph: Path, user_id: str, item_id: str) -> list[dict[str, Any]]:
+    """The virtual query of an edge of a saved graph, lists joined to be read."""
+    found = explain_edge(Graph.load(graph), user_id, item_id)
+    return [
+        {name: ", ".join(v) if isinstance(v, list) else v for name, v in edge.items()}
+        for edge in found
+    ]
+
+
+def index_from(events_path: Path, out: Path, seed: int) -> UserIndex:
+    """Profile the users of saved events by their training part and save the index."""
+    events = Events.load(events_path)
+    return build_index(events, split_events(events, seed=seed)).save(out)
+
+
+def similar_from(
+    index: Path, user_id: str, k: int, with_evidence: bool
+) -> tuple[str, pd.DataFrame]:
+    """A title and the neighbours of one user; the title says why there are none."""
+    found = UserIndex.load(index).similar(user_id, k)
+    frame = found.to_frame()
+    if not with_evidence:
+        frame = frame.drop(columns=["shared_items", "shared_terms"])
+    title = f"users similar to {user_id}"
+    return (f"{title}: {found.reason}" if found.reason else title), frame
+
+
+def train_embeddings(
+    graph_path: Path,
+    out: Path,
+    model: str,
+    events_path: Path | None,
+    seed: int,
+    settings: Sequence[str],
+    resume: bool,
+) -> Embeddings:
+    """Train and save; with events the validation part decides when to stop."""
+    validate = None
+    if events_path is not None:
+        events = Events.load(events_path)
+        validate = validator(events, split_events(events, seed=seed), EvaluateStage(), seed)
+    trained = train(
+        Graph.load(graph_path), model, apply_overrides({}, settings), seed=seed,
+        validate=validate, checkpoint=checkpoint_of(out), resume=resume,
+    )  # fmt: skip
+    return trained.save(out)
+
+
+def fit_model(
+    events_path: Path,
+    out: Path,
+    model: str,
+    init: Path | None,
+    seed: int,
+    settings: Sequence[str],
+    resume: bool,
+) -> SequenceModel:
+    """Fit on the data set's own split, stop by its validation part, save."""
+    events = Events.load(events_path)
+    split = split_events(events, seed=seed)
+    fitted = fit_sequence(
+        events, split, model, Embeddings.load(init) if init else None,
+        apply_overrides({}, settings), seed=seed, resume=resume,
+        validate=validator(events, split, EvaluateStage(), seed), checkpoint=checkpoint_of(out),
+    )  # fmt: skip
+    return fitted.save(out)
+
+
+def evaluate_model(model: Path, events_path: Path, out: Path, seed: int) -> Report:
+    """Judge saved embeddings or a saved sequence model. Raises ArtifactError for other kinds."""
+    events = Events.load(events_path)
+    split = split_events(events, seed=seed)
+    kind = read_manifest(model, verify=False).kind
+    scorer: Scorer
+    if kind == "embeddings":
+        scorer = scorer_of(Embeddings.load(model))
+    elif kind == "sequence-model":
+        scorer = SequenceModel.load(model, events, split)
+    else:
+        raise ArtifactError(f"{model} holds '{kind}', expected embeddings or a sequence-model")
+    return evaluate(scorer, events, split, seed=seed, title=f"{scorer.name} on {events.name}").save(
+        out
+    )
+
+
+def checkpoint_of(out: Path) -> Path:
+    """The file beside an artefact in which its training keeps its state."""
+    return out.with_name(f"{out.name}.checkpoint")

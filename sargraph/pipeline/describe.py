@@ -1,0 +1,59 @@
+"""Describe whatever artefact a folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sargraph.core.artifact import Manifest, read_manifest
+from sargraph.core.errors import ArtifactError
+from sargraph.embedding.embeddings import Embeddings
+from sargraph.evaluation.report import Report
+from sargraph.events.describe import describe_events
+from sargraph.events.events import Events
+from sargraph.graph.graph import Graph
+from sargraph.neighbours.index import UserIndex
+from sargraph.pipeline.page import screen_figures
+
+
+def describe_artifact(path: Path) -> tuple[str, pd.DataFrame]:
+    """A title and a table for any artefact. Raises ArtifactError for a kind that has no reader."""
+    manifest = read_manifest(path)
+    readers: dict[str, Callable[[], pd.DataFrame]] = {
+        "events": lambda: describe_events(Events.load(path)),
+        "graph": lambda: Graph.load(path).describe(),
+        "embeddings": lambda: _embeddings(Embeddings.load(path)),
+        "index": lambda: UserIndex.load(path).describe(),
+        "report": lambda: _report(Report.load(path)),
+        "sequence-model": lambda: _manifest(manifest),
+        "simulation": lambda: _manifest(manifest),
+    }
+    if manifest.kind not in readers:
+        raise ArtifactError(f"{path} holds '{manifest.kind}', expected one of {sorted(readers)}")
+    title = f"{manifest.kind} {manifest.content_hash[:12]}, {manifest.written_by}"
+    return title, readers[manifest.kind]()
+
+
+def _embeddings(embeddings: Embeddings) -> pd.DataFrame:
+    rows = []
+    for kind, vectors in embeddings.tables.items():
+        norms = np.linalg.norm(vectors, axis=1)
+        rows.append((kind, *vectors.shape, float(norms.mean()), float(norms.std())))
+    return pd.DataFrame(rows, columns=["table", "rows", "dim", "mean norm", "spread of norms"])
+
+
+def _report(report: Report) -> pd.DataFrame:
+    parts = [
+        frame.assign(table=title)[["table", *frame.columns]]
+        for title, frame in screen_figures(report).items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _manifest(manifest: Manifest) -> pd.DataFrame:
+    lines = [(name, str(value)) for name, value in manifest.config.items()]
+    lines += [(f"parent: {role}", digest) for role, digest in manifest.parents.items()]
+    return pd.DataFrame(lines, columns=["setting", "value"])

@@ -1,0 +1,121 @@
+"""What a command shows: a readable table, or one JSON object; and how it ends when work fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sargraph.core.errors import SargraphError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sargraph.evaluation.report import Report
+    from sargraph.pipeline.run import Outcome
+
+
+def guarded(command: Callable[[], Any]) -> None:
+    """Run a command; a failure becomes one line on standard error and an exit status.
+
+    1 = the work failed, 2 = wrong arguments or bad input. `SARGRAPH_DEBUG=1` shows the traceback.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        command()
+    except SargraphError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command with --resume goes on", 1)
+    except Exception as error:
+        if os.environ.get("SARGRAPH_DEBUG"):
+            raise
+        _fail(f"{type(error).__name__}: {error} (SARGRAPH_DEBUG=1 shows where)", 1)
+
+
+def facts(title: str, values: Mapping[str, Any], as_json: bool) -> None:
+    """Show named values."""
+    if as_json:
+        _print_json({"title": title, **values})
+        return
+    width = max((len(name) for name in values), default=0)
+    lines = [f"{name.replace('_', ' '):<{width}}  {_readable(v)}" for name, v in values.items()]
+    _print("\n".join([title, *lines]))
+
+
+def frame(title: str, table: pd.DataFrame, as_json: bool) -> None:
+    """Show a table."""
+    if as_json:
+        _print_json({"title": title, "rows": json.loads(table.to_json(orient="records"))})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="")
+    for column in table.columns:
+        numeric = table[column].dtype.kind in "fiu"
+        shown.add_column(str(column), justify="right" if numeric else "left")
+    for row in table.itertuples(index=False):
+        shown.add_row(*(_readable(value) for value in row))
+    Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False).print(shown)
+
+
+def rows(title: str, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Show records of one shape as a table."""
+    import pandas as pd
+
+    frame(title, pd.DataFrame(list(records)), as_json)
+
+
+def report(title: str, found: Report, as_json: bool) -> None:
+    """Show an evaluation: figures, verdicts and the protocol."""
+    if as_json:
+        _print_json({"title": title, "figures": found.to_frame().to_dict(orient="records")})
+        return
+    _print(f"{found.to_text(140)}{title}")
+
+
+def page(title: str, table: pd.DataFrame, path: Path) -> None:
+    """Write a table as an HTML page."""
+    from sargraph.core import page as html
+
+    document = html.Page(title)
+    document.section(title, html.table(table))
+    _print(f"page: {document.save(path)}")
+
+
+def outcome(result: Outcome, as_json: bool) -> None:
+    """Show what a run found, and where its report is."""
+    if as_json:
+        _print_json(result.to_dict())
+        return
+    for title, table in result.tables.items():
+        frame(title, table, False)
+    for line in result.remarks:
+        _print(line)
+    _print(f"report: {result.page}")
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if value != value else f"{value:.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, bool):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _print_json(value: Any) -> None:
+    _print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _fail(line: str, status: int) -> None:
+    sys.stderr.write(f"error: {' '.join(line.split())}\n")
+    raise SystemExit(status)

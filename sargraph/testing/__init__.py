@@ -1,0 +1,1 @@
+"""Contract suites and naive oracles; imported by tests only."""

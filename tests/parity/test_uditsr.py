@@ -1,0 +1,164 @@
+"""UDITSR in parity mode gives the numbers of the published implementation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sargraph.embedding.uditsr import UDITSR, TrainingBatch, UDITSRConfig, UDITSRTables
+from sargraph.nn.edges import TranslationEdges
+
+OUR_NAMES = {
+    "query_embedding": "term_embedding",
+    "embedding_dict.user_emb": "user_embedding.weight",
+    "embedding_dict.item_emb": "item_embedding.weight",
+    "graphlayers.0.linear_K": "intent.key",
+    "graphlayers.0.item_query_attn.linear": "intent.attention",
+    "graphlayers.0.demand_mlp.0": "intent.first",
+    "graphlayers.0.demand_mlp.3": "intent.second",
+    "graphlayers.0.demand_mlp.6": "intent.third",
+    "search_score_predictor.0": "search_score.first",
+    "search_score_predictor.2": "search_score.second",
+    "search_score_predictor.4": "search_score.third",
+    "recommend_score_predictor.0": "recommend_score.first",
+    "recommend_score_predictor.2": "recommend_score.second",
+    "recommend_score_predictor.4": "recommend_score.third",
+}
+WITHOUT_EFFECT = "graphlayers.0.item_query_attn.linear.bias"  # a softmax does not see a shift
+PRECISIONS = [("f64", torch.float64, 1e-10), ("f32", torch.float32, 1e-5)]
+
+
+def our_name(published: str) -> str:
+    stem, _, kind = published.rpartition(".")
+    return OUR_NAMES[published] if published in OUR_NAMES else f"{OUR_NAMES[stem]}.{kind}"
+
+
+class Golden:
+    """The published run: arrays, and our model with the same weights."""
+
+    def __init__(self, path: Path, prefix: str, dtype: torch.dtype) -> None:
+        self.arrays = np.load(path)
+        self.prefix = prefix
+        weights = {
+            name[2:]: torch.from_numpy(self.arrays[name])
+            for name in self.arrays.files
+            if name.startswith("w/")
+        }
+        users, dim = weights["embedding_dict.user_emb"].shape
+        sizes = (
+            users,
+            len(weights["embedding_dict.item_emb"]),
+            len(weights["query_embedding.weight"]),
+        )
+        self.num_layers = sum(
+            name.startswith(f"{prefix}/layer") and name.endswith("user")
+            for name in self.arrays.files
+        )
+        config = UDITSRConfig(dim=dim, num_layers=self.num_layers, parity=True, chunk_size=5)
+        self.model = UDITSR(
+            *sizes, config, self.tensor("user_topk_query"), self.tensor("item_topk_query")
+        ).to(dtype)
+        state = {our_name(k): v for k, v in weights.items() if k != WITHOUT_EFFECT}
+        self.model.load_state_dict(
+            {**state, "user_terms": self.model.user_terms, "item_terms": self.model.item_terms}
+        )
+        edge = [self.tensor(f"edge_{name}") for name in ("user", "item", "type", "query")]
+        self.edges = TranslationEdges.build(edge[0], edge[1], edge[2] == 1, edge[3], sizes)
+
+    def tensor(self, name: str) -> Tensor:
+        return torch.from_numpy(self.arrays[name])
+
+    def output(self, name: str) -> Tensor:
+        return torch.as_tensor(self.arrays[f"{self.prefix}/{name}"])
+
+    def batch(self, reuse: bool) -> TrainingBatch:
+        user, item = self.tensor("batch_USER"), self.tensor("batch_ITEM")
+        is_search = self.tensor("batch_TYPE") == 1
+        codes = self.edges.pair_item * self.edges.num_users + self.edges.pair_user
+        wanted = item * self.edges.num_users + user
+        found = (wanted.unsqueeze(1) == codes).float().max(1)
+        known = (found.values > 0) & ~is_search & reuse
+        return TrainingBatch(
+            user=user,
+            item=item,
+            negative=self.tensor("batch_NEG_ITEM"),
+            is_search=is_search,
+            query_terms=self.tensor("batch_QUERY"),
+            pair=torch.where(known, found.indices, -1),
+        )
+
+
+@pytest.fixture(params=PRECISIONS, ids=lambda p: p[0])
+def precision(request: pytest.FixtureRequest) -> tuple[str, torch.dtype, float]:
+    return request.param
+
+
+@pytest.fixture
+def golden(golden_dir: Path, precision: tuple[str, torch.dtype, float]) -> Golden:
+    path = golden_dir / "uditsr.npz"
+    if not path.exists():
+        pytest.skip(f"no golden numbers at {path}")
+    return Golden(path, precision[0], precision[1])
+
+
+@pytest.fixture
+def close(precision: tuple[str, torch.dtype, float]):
+    def check(ours: Tensor, theirs: Tensor) -> None:
+        torch.testing.assert_close(
+            ours.double(), theirs.double(), rtol=precision[2], atol=precision[2]
+        )
+
+    return check
+
+
+def test_edge_intents_are_the_published_ones(golden: Golden, close) -> None:
+    tables = golden.model.propagate(golden.edges)
+    close(golden.model.edge_intent(golden.edges, tables), golden.output("q_e"))
+
+
+def test_layers_and_final_tables_are_the_published_ones(golden: Golden, close) -> None:
+    tables: UDITSRTables = golden.model.propagate(golden.edges)
+    for layer in range(1, golden.num_layers + 1):
+        close(tables.layers[layer][0], golden.output(f"layer{layer}_user"))
+        close(tables.layers[layer][1], golden.output(f"layer{layer}_item"))
+    close(tables.user, golden.output("user_final"))
+    close(tables.item, golden.output("item_final"))
+
+
+@pytest.mark.parametrize("reuse", [True, False], ids=["pair_known", "pair_unknown"])
+def test_losses_are_the_published_ones(golden: Golden, close, reuse: bool) -> None:
+    losses = golden.model.losses(golden.batch(reuse), golden.model.propagate(golden.edges))
+    close(losses.bpr, golden.output("bpr_loss"))
+    close(losses.supervised, golden.output("seach_supervised_loss"))
+    close(losses.translation, golden.output("intent_translate_loss"))
+    close(losses.total, golden.output("total_loss"))
+
+
+@pytest.mark.parametrize("reuse", [True, False], ids=["pair_known", "pair_unknown"])
+def test_every_gradient_is_the_published_one(golden: Golden, close, reuse: bool) -> None:
+    losses = golden.model.losses(golden.batch(reuse), golden.model.propagate(golden.edges))
+    losses.total.backward()
+    ours = dict(golden.model.named_parameters())
+    names = [n[2:] for n in golden.arrays.files if n.startswith("w/") and n[2:] != WITHOUT_EFFECT]
+    assert {our_name(name) for name in names} == set(ours)
+    for name in names:
+        close(ours[our_name(name)].grad, golden.output(f"grad/{name}"))
+
+
+def test_the_published_attention_bias_has_no_effect(golden: Golden, precision) -> None:
+    assert golden.output(f"grad/{WITHOUT_EFFECT}").abs().max() < precision[2]
+
+
+def test_scores_are_the_published_ones(golden: Golden, close) -> None:
+    user, item = golden.tensor("eval_USER"), golden.tensor("eval_ITEM")
+    is_search, terms = golden.tensor("eval_TYPE") == 1, golden.tensor("eval_QUERY")
+    tables = golden.model.propagate(golden.edges)
+    expected = golden.output("eval_pos_score")
+    close(golden.model.score(user, item, is_search, terms, tables), expected[:, 0])
+    close(
+        golden.model.score_candidates(user, item.unsqueeze(1), is_search, terms, tables), expected
+    )
