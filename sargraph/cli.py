@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -295,10 +295,6 @@ def doctor(json: Json = False) -> None:
     screen.facts("this installation", examine(), json)
 
 
-def main() -> Any:
-    """Entry point: run a command and turn failures into one line and an exit status."""
-    return screen.guarded(app)
-
-
-if __name__ == "__main__":
-    main()
+def main() -> None:
+    """Entry point: run a command; failures become one line and an exit status."""
+    screen.guarded(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def baselines(events: Events, split: Split, task: Task) -> list[Scorer]:
 
 def protocols(settings: EvaluateStage, seed: int) -> list[Protocol]:
     """Among sampled negatives, and in the whole catalogue with and without seen items."""
-    shared = {"seed": seed, "order_known": settings.order_known}
+    shared: dict[str, Any] = {"seed": seed, "order_known": settings.order_known}
     found = [Protocol(num_negatives=settings.num_negatives, **shared)]
     if settings.max_requests:
         full = {"candidates": "full", "max_requests": settings.max_requests, **shared}

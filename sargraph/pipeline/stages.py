@@ -66,7 +66,9 @@ def graph_of(config: RunConfig, cells: Cells, events: Events, split: Split) -> G
         graph = build_graph(events, split, config=config.build)
         found = audit(graph, events, split)
         if not found.ok:
-            raise BadInputError(f"the graph leaks held-out events: {'; '.join(found.findings)}")
+            raise BadInputError(
+                f"the graph leaks held-out events: {'; '.join(f.rule for f in found.findings)}"
+            )
         return graph.save(path, config=config.build.model_dump(mode="json"))
 
     return cells.get("graph", _split_inputs(config, events), make, Graph.load)

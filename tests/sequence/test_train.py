@@ -30,7 +30,7 @@ SMALL = {"dim": 8, "id_dim": 8, "expert_dim": 8, "tower_dims": (8,), "head_dims"
 def config(num_epochs: int = 2, **options: Any) -> dict[str, Any]:
     model = {**SMALL, **options.pop("model", {})}
     fit = {"num_epochs": num_epochs, **options.pop("fit", {})}
-    return {"model": model, "fit": fit, "batch_size": 32, "num_contrast": 16,
+    return {"model": model, "fit": fit, "batch_size": 12, "num_contrast": 16,
             "learning_rate": 0.01, "device": "cpu", **options}  # fmt: skip
 
 
@@ -84,6 +84,7 @@ def test_resumed_fit_equals_an_uninterrupted_one(
     monkeypatch.setattr(module, "joint_losses", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit_sequence(events, split, config=config(3), seed=1, checkpoint=tmp_path / "c")
+    assert (tmp_path / "c").is_file()  # of the epoch before
     monkeypatch.undo()
     resumed = fit_sequence(
         events, split, config=config(3), seed=1, checkpoint=tmp_path / "c", resume=True
