@@ -132,7 +132,7 @@ def evaluate_scorer(
     `seen` where it is needed. Memory: a few arrays of `max_cells` cells; never users x items.
     """
     check_targets(requests, num_items)
-    rows = chosen_requests(len(requests), protocol)
+    rows = chosen_requests(requests, protocol)
     asked = requests.take(rows)
     top: IntArray | None = None
     if protocol.candidates == "sampled":

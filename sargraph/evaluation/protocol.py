@@ -34,7 +34,7 @@ class Protocol(Config):
     num_negatives: int = Field(default=99, ge=1)
     """Negatives per request; only used when candidates are sampled."""
     max_requests: int = Field(default=0, ge=0)
-    """Judge a seeded choice of so many requests; 0 = all. Full candidates default to 1,000."""
+    """Judge a seeded choice of so many requests; 0 = all. Full rankings default to 1,000."""
     remove_seen: bool = False
     """Leave items that the user chose before out of a full ranking (never the target)."""
     cutoffs: tuple[int, ...] = (1, 5, 10)
@@ -77,7 +77,9 @@ class Protocol(Config):
             against = f"{self.num_negatives} uniform negatives, none a known positive of the user"
         else:
             against = f"the whole catalogue, seen items {'removed' if self.remove_seen else 'kept'}"
-        asked = f"a seeded choice of {self.max_requests:,}" if self.max_requests else "all"
+        asked = "all"
+        if self.max_requests:
+            asked = f"a seeded choice of {self.max_requests:,}, spread over users"
         order = "" if self.order_known else "; order unknown within equal times"
         return [
             f"protocol {self.name} ({self.hash[:12]}), seed {self.seed}",
@@ -94,12 +96,21 @@ class Protocol(Config):
         return "\n".join([*lines, ""])
 
 
-def chosen_requests(num_requests: int, protocol: Protocol) -> IntArray:
-    """Rows of the requests that are judged, ascending: all, or a seeded choice."""
+def chosen_requests(requests: Requests, protocol: Protocol) -> IntArray:
+    """Rows of the requests that are judged, ascending: all, or a seeded choice.
+
+    The choice gives each user one random request before any user gets a second one, and so on:
+    a plain draw would favour active users and shift the mean over users.
+    """
+    num_requests = len(requests)
     if not 0 < protocol.max_requests < num_requests:
         return np.arange(num_requests, dtype=np.int64)
-    rng = make_rng(protocol.seed, "requests")
-    chosen = rng.choice(num_requests, protocol.max_requests, replace=False, shuffle=False)
+    order = make_rng(protocol.seed, "requests").permutation(num_requests)
+    by_user = order[np.argsort(requests.user[order], kind="stable")]
+    first = np.searchsorted(requests.user[by_user], requests.user[by_user])
+    turn = np.empty(num_requests, dtype=np.int64)
+    turn[by_user] = np.arange(num_requests) - first
+    chosen = order[np.argsort(turn[order], kind="stable")][: protocol.max_requests]
     return np.sort(chosen).astype(np.int64)
 
 

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 
 def report_page(report: Report) -> Page:
-    """Lay the report out: a section per task and candidates, then verdicts and protocol."""
+    """A page of its own for a report."""
     page = Page(report.title, f"Primary metric {report.metric}; mean over users, 95 % intervals.")
+    report_sections(page, report)
+    return page
+
+
+def report_sections(page: Page, report: Report) -> None:
+    """Add to a page: a section per task and candidates, then verdicts and protocol."""
     for (task, candidates), rows in report.frame.groupby(["task", "candidates"], sort=False):
         blocks = [paragraph(size_text(rows), note=True)]
         blocks.append(table(metric_table(rows, report.metric), best=_best(rows, report.metric)))
@@ -31,7 +37,6 @@ def report_page(report: Report) -> Page:
     if not report.verdicts.empty:
         page.section("Verdicts", *(paragraph(line) for line in report.verdict_lines()))
     page.section("Protocol", *(paragraph(line) for line in report.protocol_lines()))
-    return page
 
 
 def dots(rows: pd.DataFrame, metric: str) -> go.Figure:

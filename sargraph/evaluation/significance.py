@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,30 +31,56 @@ def mean_by_user(values: DoubleArray, users: IntArray) -> tuple[IntArray, Double
     return names, sums / counts[:, None]
 
 
-def bootstrap_means(
-    means: DoubleArray, *, seed: int, num_resamples: int = 1000, arm: str = ""
-) -> DoubleArray:
-    """Means of hierarchical resamples of `means` [seeds, users, columns]: [resamples, columns].
+def resample_users(means: DoubleArray, *, seed: int, num_resamples: int = 1000) -> DoubleArray:
+    """Means over resampled users of `means` [users, columns]: [resamples, columns].
 
-    Each resample draws users and seeds with replacement (as many as there are). Arms with the
-    same users and `seed` draw the same users; their seeds are drawn apart, by `arm`.
-    Cost: O(resamples x users) draws, and as many multiplications per seed and column.
+    Each resample draws as many users as there are, with replacement, and the same ones for all
+    columns. The same seed and number of users give the same draws.
+    Cost: O(resamples x users) draws, and as many multiplications per column.
     """
-    num_seeds, num_users, num_columns = means.shape
+    num_users, num_columns = means.shape
     rng = make_rng(seed, "users")
-    by_seed = np.empty((num_resamples, num_seeds, num_columns))
+    resamples: DoubleArray = np.empty((num_resamples, num_columns))
     block = max(1, _BLOCK_CELLS // max(num_users, 1))
     for start in range(0, num_resamples, block):
         height = min(block, num_resamples - start)
         drawn = rng.integers(0, num_users, (height, num_users))
         drawn += np.arange(height)[:, None] * num_users
         counts = np.bincount(drawn.ravel(), minlength=height * num_users)
-        weights = counts.reshape(height, num_users) / num_users
-        for row in range(num_seeds):
-            by_seed[start : start + height, row] = weights @ means[row]
-    seeds = make_rng(seed, "seeds", arm).integers(0, num_seeds, (num_resamples, num_seeds))
-    picked = np.take_along_axis(by_seed, seeds[:, :, None], axis=1)
+        resamples[start : start + height] = counts.reshape(height, num_users) @ means
+    resamples /= num_users
+    return resamples
+
+
+def resample_seeds(by_seed: DoubleArray, *, seed: int, arm: str = "") -> DoubleArray:
+    """Means over resampled training seeds of `by_seed` [resamples, seeds, columns].
+
+    Arms of different names draw apart. Returns [resamples, columns].
+    """
+    num_resamples, num_seeds, _ = by_seed.shape
+    drawn = make_rng(seed, "seeds", arm).integers(0, num_seeds, (num_resamples, num_seeds))
+    picked = np.take_along_axis(by_seed, drawn[:, :, None], axis=1)
     return np.asarray(picked.mean(axis=1), dtype=np.float64)
+
+
+def bootstrap_means(
+    arms: Mapping[str, DoubleArray], *, seed: int, num_resamples: int = 1000
+) -> dict[str, DoubleArray]:
+    """Hierarchical resamples (users, then seeds) of the means of several arms.
+
+    Maps each arm's user means [seeds, users, columns] to [resamples, columns]. All arms share the
+    drawn users; their numbers of seeds and columns may differ. Cost: see `resample_users`.
+    """
+    flat = [np.moveaxis(means, 0, 1).reshape(means.shape[1], -1) for means in arms.values()]
+    resamples = resample_users(np.hstack(flat), seed=seed, num_resamples=num_resamples)
+    ends = np.cumsum([columns.shape[1] for columns in flat])
+    found: dict[str, DoubleArray] = {}
+    for (arm, means), part in zip(
+        arms.items(), np.split(resamples, ends[:-1], axis=1), strict=True
+    ):
+        by_seed = part.reshape(num_resamples, means.shape[0], means.shape[2])
+        found[arm] = resample_seeds(by_seed, seed=seed, arm=arm)
+    return found
 
 
 def interval(resamples: DoubleArray, level: float = 0.95) -> tuple[DoubleArray, DoubleArray]:
@@ -154,9 +181,9 @@ def compare(
     """
     if ours.shape[1] != theirs.shape[1]:
         raise ValueError(f"{ours.shape[1]} and {theirs.shape[1]} users; expected the same users")
-    resamples = bootstrap_means(
-        ours[:, :, None], seed=seed, num_resamples=num_resamples, arm="ours"
-    ) - bootstrap_means(theirs[:, :, None], seed=seed, num_resamples=num_resamples, arm="theirs")
+    arms = {"ours": ours[:, :, None], "theirs": theirs[:, :, None]}
+    means = bootstrap_means(arms, seed=seed, num_resamples=num_resamples)
+    resamples = means["ours"] - means["theirs"]
     low, high = interval(resamples)
     differences = ours.mean(axis=0) - theirs.mean(axis=0)
     return Comparison(

@@ -69,11 +69,16 @@ class Arm:
     results: tuple[Result, ...]
 
     @property
-    def slices(self) -> dict[str, BoolArray]:
-        """All requests of the task, then the slices that hold any of them."""
-        first = self.results[0]
-        everything = {"all": np.ones(len(first), dtype=bool)}
-        return everything | {name: mask for name, mask in first.slices.items() if mask.any()}
+    def key(self) -> tuple[str, str]:
+        """Arms with the same key answered the same requests with the same candidates."""
+        return self.task, self.protocol.hash
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics that have a value per request."""
+        names = metric_names(self.protocol.cutoffs)
+        full = self.results[0].top is not None and self.results[0].popularity is not None
+        return [*names, f"self-information@{self.protocol.cutoffs[-1]}"] if full else names
 
     def user_means(self, names: Sequence[str], mask: BoolArray | None = None) -> DoubleArray:
         """Mean metrics of each user for each seed, [seeds, users, metrics]."""
@@ -112,10 +117,13 @@ def figures(
     The value is the mean over users of the mean over a user's requests (and seeds); low .. high
     is its 95 % bootstrap interval. Raises ImpossibleResultError.
     """
-    rows: list[Row] = []
+    groups: dict[tuple[str, str], list[Arm]] = {}
     for arm in arms:
-        for name, mask in arm.slices.items():
-            rows.extend(_slice_rows(arm, name, mask, min_requests, min_users))
+        groups.setdefault(arm.key, []).append(arm)
+    rows: list[Row] = []
+    for group in groups.values():
+        for name, mask in _slices(group).items():
+            rows.extend(_slice_rows(group, name, mask, min_requests, min_users))
     return frame_of(rows, FRAME_COLUMNS)
 
 
@@ -135,10 +143,10 @@ def verdicts(
         known = {arm.model for arm in arms}
         raise BadInputError(f"no results of baseline '{baseline}'; {nearest(baseline, known)}")
     rows: list[Row] = []
-    bases = {(arm.task, arm.protocol.hash): arm for arm in arms if arm.model == baseline}
+    bases = {arm.key: arm for arm in arms if arm.model == baseline}
     for key, base in bases.items():
         for arm in arms:
-            if (arm.task, arm.protocol.hash) == key and arm.model != baseline:
+            if arm.key == key and arm.model != baseline:
                 rows.append(_verdict_row(arm, base, metric, min_requests, min_users))
     frame = frame_of(rows, VERDICT_COLUMNS)
     decided = np.flatnonzero(frame["p"].notna())
@@ -171,45 +179,57 @@ def _values(result: Result, name: str) -> DoubleArray:
     return result.metric(name)
 
 
+def _slices(group: Sequence[Arm]) -> dict[str, BoolArray]:
+    """All requests of the task, then the slices (of any arm) that hold some of them."""
+    masks = {"all": np.ones(len(group[0].results[0]), dtype=bool)}
+    for arm in group:
+        named = arm.results[0].slices.items()
+        masks |= {name: mask for name, mask in named if name not in masks and mask.any()}
+    return masks
+
+
 def _slice_rows(
-    arm: Arm, name: str, mask: BoolArray, min_requests: int, min_users: int
+    group: Sequence[Arm], name: str, mask: BoolArray, min_requests: int, min_users: int
 ) -> list[Row]:
-    names = metric_names(arm.protocol.cutoffs)
-    width = arm.protocol.cutoffs[-1]
-    if arm.protocol.candidates == "full":
-        names = [*names, f"self-information@{width}", f"coverage@{width}"]
-    num_requests = int(mask.sum())
-    num_users = len(np.unique(arm.results[0].requests.user[mask]))
-    values, low, high = (np.full(len(names), np.nan) for _ in range(3))
-    if not too_few(num_requests, num_users, min_requests, min_users):
-        values, low, high = _measure(arm, names, mask)
-        where = f"{arm.model}, {arm.task}, {name}"
-        check_possible(dict(zip(names, values.tolist(), strict=True)), where)
-    shared: Row = {"task": arm.task, "slice": name, "model": arm.model}
-    shared |= {"candidates": arm.protocol.candidates_text()}
-    shared |= {"users": num_users, "requests": num_requests}
-    return [
-        shared | {"metric": n, "value": v, "low": a, "high": b}
+    """Rows of all arms on one slice; the bootstrap draws its users once for all of them."""
+    first = group[0]
+    users = first.results[0].requests.user[mask]
+    size: Row = {"users": len(np.unique(users)), "requests": len(users)}
+    few = too_few(len(users), len(np.unique(users)), min_requests, min_users)
+    means = {arm.model: arm.user_means(arm.metrics, mask) for arm in group}
+    resamples: dict[str, DoubleArray] = {}
+    if not few:
+        draws = first.protocol.num_bootstrap
+        resamples = bootstrap_means(means, seed=first.protocol.seed, num_resamples=draws)
+    rows: list[Row] = []
+    for arm in group:
+        where: Row = {"task": arm.task, "slice": name, "model": arm.model}
+        where |= {"candidates": arm.protocol.candidates_text()} | size
+        for figure in _arm_rows(arm, mask, means[arm.model], resamples.get(arm.model)):
+            rows.append(where | figure)
+    return rows
+
+
+def _arm_rows(
+    arm: Arm, mask: BoolArray, means: DoubleArray, resamples: DoubleArray | None
+) -> list[Row]:
+    """Metric, value, low and high of one arm; NaN without resamples (too few requests)."""
+    names, nothing = arm.metrics, np.full(len(arm.metrics), np.nan)
+    values, low, high = nothing, nothing, nothing
+    coverage = float("nan")
+    if resamples is not None:
+        values = means.mean(axis=(0, 1))
+        low, high = interval(resamples)
+        coverage = float(np.mean([result.take(mask).coverage() for result in arm.results]))
+        check_possible(dict(zip(names, values.tolist(), strict=True)), f"{arm.model}, {arm.task}")
+    rows: list[Row] = [
+        {"metric": n, "value": v, "low": a, "high": b}
         for n, v, a, b in zip(names, values.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
-
-
-def _measure(
-    arm: Arm, names: Sequence[str], mask: BoolArray
-) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-    """Value, low and high of each metric on the masked requests."""
-    sampled = [name for name in names if not name.startswith("coverage")]
-    means = arm.user_means(sampled, mask)
-    resamples = bootstrap_means(
-        means, seed=arm.protocol.seed, num_resamples=arm.protocol.num_bootstrap, arm=arm.model
-    )
-    low, high = interval(resamples)
-    values = means.mean(axis=(0, 1))
-    for _ in range(len(names) - len(sampled)):
-        covered = np.mean([result.take(mask).coverage() for result in arm.results])
-        values = np.append(values, covered)
-        low, high = np.append(low, np.nan), np.append(high, np.nan)
-    return values, low, high
+    if arm.results[0].top is not None:
+        name, none = f"coverage@{arm.protocol.cutoffs[-1]}", float("nan")
+        rows.append({"metric": name, "value": coverage, "low": none, "high": none})
+    return rows
 
 
 def _verdict_row(arm: Arm, base: Arm, metric: str, min_requests: int, min_users: int) -> Row:

@@ -34,11 +34,10 @@ def assemble(
     """
     user, user_ids = _compact(log["user"], log.user_ids)
     item, item_ids = _compact(log["item"], log.item_ids)
-    used_items = np.unique(log["item"][log["item"] != NO_ROW])
-    texts = items.terms(len(log.item_ids)).take(used_items)
+    texts = items.terms(len(log.item_ids)).take(_used(log["item"], len(log.item_ids)))
     query, queries = _sort_queries(log["query"], log.queries)
     text_ids = list(items.term_code)
-    in_texts = {text_ids[code] for code in np.unique(texts.values).tolist()}
+    in_texts = {text_ids[code] for code in _used(texts.values, len(text_ids)).tolist()}
     term_ids = sorted(in_texts.union(*(q.terms for q in queries)))
     term_row = {id_: row for row, id_ in enumerate(term_ids)}
     names = read_term_names(term_ids)
@@ -64,7 +63,7 @@ def assemble(
 
 def _compact(codes: IntArray, ids: list[str]) -> tuple[IntArray, list[str]]:
     """Codes of the ids in use, in the same order, and these ids."""
-    used = np.unique(codes[codes != NO_ROW])
+    used = _used(codes, len(ids))
     row_of = np.full(len(ids), NO_ROW, dtype=np.int64)
     row_of[used] = np.arange(len(used))
     return chase(row_of, codes), [ids[code] for code in used.tolist()]
@@ -72,7 +71,7 @@ def _compact(codes: IntArray, ids: list[str]) -> tuple[IntArray, list[str]]:
 
 def _sort_queries(codes: IntArray, queries: list[Query]) -> tuple[IntArray, list[Query]]:
     """Rows of the queries in use, sorted by id; queries that share an id become one row."""
-    used = np.unique(codes[codes != NO_ROW]).tolist()
+    used = _used(codes, len(queries)).tolist()
     of_id: dict[str, Query] = {}
     for code in used:
         of_id.setdefault(queries[code].id, queries[code])
@@ -80,6 +79,13 @@ def _sort_queries(codes: IntArray, queries: list[Query]) -> tuple[IntArray, list
     row_of = np.full(len(queries), NO_ROW, dtype=np.int64)
     row_of[used] = [row_of_id[queries[code].id] for code in used]
     return chase(row_of, codes), [of_id[id_] for id_ in row_of_id]
+
+
+def _used(codes: IntArray, size: int) -> IntArray:
+    """The codes below `size` that occur, rising; -1 does not count."""
+    occurs = np.zeros(size, dtype=bool)
+    occurs[codes[codes != NO_ROW]] = True
+    return np.flatnonzero(occurs)
 
 
 def _sessions(log: Log, recipe: Recipe) -> Array:

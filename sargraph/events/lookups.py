@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sargraph.core.ragged import Ragged
-from sargraph.core.types import NO_ROW, IntArray
+from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.events.files import find_files, require_files
-from sargraph.events.identifiers import Coded
+from sargraph.events.identifiers import Coded, as_dictionary
 from sargraph.events.raw import load
 from sargraph.events.recipe import Lookup, Recipe
+from sargraph.events.recipe_fields import TermsColumn
 from sargraph.events.text import parse_terms
 from sargraph.events.workspace import Workspace
 
@@ -24,12 +26,11 @@ from sargraph.events.workspace import Workspace
 class Texts:
     """What the lookups say of one kind of ids: `names` by id, and terms of items.
 
-    `item` and `term` are parallel: item codes, and codes into `term_code` (by first use).
+    `pairs` are parallel arrays of item codes and codes into `term_code` (by first use).
     """
 
     names: dict[str, str] = field(default_factory=dict)
-    item: array[int] = field(default_factory=lambda: array("q"))
-    term: array[int] = field(default_factory=lambda: array("q"))
+    pairs: list[tuple[IntArray, IntArray]] = field(default_factory=list)
     term_code: dict[str, int] = field(default_factory=dict)
 
     def name_of(self, id_: str) -> str:
@@ -38,7 +39,8 @@ class Texts:
 
     def terms(self, num_items: int) -> Ragged:
         """Term codes of each item, in the order of the file."""
-        item, term = (np.frombuffer(a, dtype=np.int64) for a in (self.item, self.term))
+        nothing = np.empty(0, dtype=np.int64)
+        item, term = (np.concatenate(p) for p in zip((nothing, nothing), *self.pairs, strict=True))
         return Ragged.group(item, term, num_items)
 
 
@@ -102,15 +104,28 @@ def _add(
     counts: Counter[str],
 ) -> None:
     """Take names and terms of the chosen rows over into `texts`."""
-    codes = used.tolist()
     if lookup.name:
-        for code, name in zip(codes, table["name"].to_pylist(), strict=True):
+        for code, name in zip(used.tolist(), table["name"].to_pylist(), strict=True):
             if name and name.strip():
                 texts.names.setdefault(ids[code], " ".join(name.split()))
     for place, column in enumerate(lookup.terms):
-        for code, raw in zip(codes, table[f"terms{place}"].to_pylist(), strict=True):
-            terms, is_readable = parse_terms(raw, column)
-            counts["unreadable_item_text"] += not is_readable
-            for term in terms:
-                texts.item.append(code)
-                texts.term.append(texts.term_code.setdefault(term, len(texts.term_code)))
+        distinct = as_dictionary(table[f"terms{place}"])
+        terms, unreadable = _parse(distinct.dictionary.to_pylist(), column, texts.term_code)
+        codes = np.asarray(pc.fill_null(distinct.indices, NO_ROW), dtype=np.int64)
+        rows = terms.take(codes)
+        texts.pairs.append((np.repeat(used, rows.lengths), rows.values))
+        counts["unreadable_item_text"] += int(unreadable[codes].sum())
+
+
+def _parse(
+    raw: list[str], column: TermsColumn, term_code: dict[str, int]
+) -> tuple[Ragged, BoolArray]:
+    """Term codes of each distinct text, and which were unreadable; the last row is "no text"."""
+    values, lengths, unreadable = array("q"), array("q"), []
+    for text in (*raw, None):
+        terms, is_readable = parse_terms(text, column)
+        values.extend(term_code.setdefault(term, len(term_code)) for term in terms)
+        lengths.append(len(terms))
+        unreadable.append(not is_readable)
+    flat, sizes = np.array(values, dtype=np.int64), np.array(lengths, dtype=np.int64)
+    return Ragged.from_lengths(flat, sizes), np.array(unreadable)

@@ -94,9 +94,9 @@ def load(
         raise DataError(f"{path} holds no rows; expected at least one below the header")
     for number, reason, text in rejects:
         work.quarantine.add(path.name, reason, [(number, text)])
-    numbers = np.arange(1, size + len(rejects) + 1, dtype=np.int64)
-    if rejects:
-        numbers = np.setdiff1d(numbers, np.array([row for row, _, _ in rejects]))[:size]
+    was_read = np.ones(size + len(rejects) + 1, dtype=bool)
+    was_read[[0, *(row for row, _, _ in rejects)]] = False
+    numbers = np.flatnonzero(was_read).astype(np.int64)
     return RawTable(work, table, path.name, relation.header, names, numbers, len(rejects))
 
 

@@ -100,7 +100,7 @@ def _entries(raw: str, how: str | None) -> list[str] | None:
     if how != "json":
         return raw.split(how)
     try:
-        values = json.loads(raw, parse_constant=_refuse)
+        values = _JSON.decode(raw.strip())
     except (ValueError, RecursionError):
         return None
     plain = isinstance(values, list) and all(type(v) in (str, int, float) for v in values)
@@ -109,3 +109,6 @@ def _entries(raw: str, how: str | None) -> list[str] | None:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a term")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -127,5 +129,5 @@ def _split_block(split: Split) -> list[str]:
     return [paragraph(f"Split: {parts}.", note=True)]
 
 
-def _interval(row: dict[str, float]) -> str:
+def _interval(row: dict[Hashable, Any]) -> str:
     return "too few" if row["value"] != row["value"] else f"{row['low']:.4f} .. {row['high']:.4f}"

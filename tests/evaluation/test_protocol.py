@@ -39,13 +39,24 @@ def test_cutoffs_must_rise(cutoffs):
         parse_config(Protocol, {"cutoffs": cutoffs}, "test")
 
 
-def test_chosen_requests_are_seeded():
+def test_chosen_requests_are_seeded(make_requests):
     protocol = Protocol(max_requests=10, seed=1)
-    rows = chosen_requests(100, protocol)
+    requests = make_requests([row % 30 for row in range(100)], [0] * 100)
+    rows = chosen_requests(requests, protocol)
     assert len(np.unique(rows)) == 10
-    assert np.array_equal(rows, chosen_requests(100, protocol))
-    assert not np.array_equal(rows, chosen_requests(100, Protocol(max_requests=10, seed=2)))
-    assert chosen_requests(5, protocol).tolist() == [0, 1, 2, 3, 4]
+    assert np.array_equal(rows, chosen_requests(requests, protocol))
+    assert not np.array_equal(rows, chosen_requests(requests, Protocol(max_requests=10, seed=2)))
+    assert chosen_requests(requests.take(np.arange(5)), protocol).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_choice_of_requests_does_not_favour_active_users(make_requests):
+    users = [0] * 50 + [1] * 3 + [2] * 40 + [3] + [4] * 9
+    requests = make_requests(users, [0] * len(users))
+    few = chosen_requests(requests, Protocol(max_requests=5))
+    assert sorted(requests.user[few].tolist()) == [0, 1, 2, 3, 4]
+    more = chosen_requests(requests, Protocol(max_requests=20))
+    assert np.bincount(requests.user[more]).max() == 6
+    assert np.bincount(requests.user[more]).tolist()[1:4:2] == [3, 1]
 
 
 @given(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sargraph.core.rng import make_rng
 from sargraph.evaluation.significance import (
     bootstrap_means,
     compare,
@@ -12,6 +13,7 @@ from sargraph.evaluation.significance import (
     interval,
     mean_by_user,
     permutation_p,
+    resample_users,
     smallest_detectable,
     verdict,
 )
@@ -26,25 +28,40 @@ def test_mean_by_user_equals_a_loop():
         assert means[row] == pytest.approx(values[users == user].mean(axis=0))
 
 
-def test_bootstrap_is_seeded_and_shared_between_columns_and_arms():
+def bootstrap(values, **options):
+    return bootstrap_means({"arm": values}, **options)["arm"]
+
+
+def test_resampled_means_equal_a_loop():
+    values = np.random.default_rng(0).random((30, 2))
+    found = resample_users(values, seed=4, num_resamples=7)
+    drawn = make_rng(4, "users").integers(0, 30, (7, 30))
+    for row, users in enumerate(drawn):
+        assert found[row] == pytest.approx(values[users].mean(axis=0))
+
+
+def test_arms_share_the_drawn_users_whatever_their_shape():
     values = np.random.default_rng(0).random((1, 50, 1))
-    both = np.concatenate([values, values + 1], axis=2)
-    first = bootstrap_means(both, seed=1, num_resamples=200, arm="a")
-    assert np.array_equal(first, bootstrap_means(both, seed=1, num_resamples=200, arm="b"))
-    assert first[:, 1] == pytest.approx(first[:, 0] + 1)
-    assert not np.array_equal(first, bootstrap_means(both, seed=2, num_resamples=200))
+    wide = np.concatenate([values, values + 1], axis=2)
+    seeds = np.repeat(wide, 3, axis=0)
+    found = bootstrap_means({"one": values, "two": wide, "three": seeds}, seed=1)
+    assert found["two"][:, 1] == pytest.approx(found["one"][:, 0] + 1)
+    assert found["three"] == pytest.approx(found["two"])
+    assert found["one"] == pytest.approx(bootstrap(values, seed=1))
+    assert np.array_equal(bootstrap(values, seed=1), bootstrap(values, seed=1))
+    assert not np.array_equal(found["one"], bootstrap(values, seed=2))
 
 
 def test_bootstrap_spread_is_the_standard_error():
     values = np.random.default_rng(0).normal(size=(1, 400, 1))
-    spread = bootstrap_means(values, seed=0, num_resamples=4000).std()
+    spread = bootstrap(values, seed=0, num_resamples=4000).std()
     assert spread == pytest.approx(values.std() / 20, rel=0.06)
 
 
 def test_bootstrap_over_seeds_is_wider_where_seeds_differ():
     users = np.random.default_rng(0).normal(scale=0.1, size=(1, 200, 1))
     seeds = users + np.array([-1.0, 0.0, 1.0])[:, None, None]
-    widths = [np.ptp(interval(bootstrap_means(v, seed=0))) for v in (users, seeds)]
+    widths = [np.ptp(interval(bootstrap(values, seed=0))) for values in (users, seeds)]
     assert widths[1] > 10 * widths[0]
 
 
@@ -53,7 +70,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
     hits = 0
     for trial in range(200):
         values = rng.exponential(size=(1, 120, 1))
-        low, high = interval(bootstrap_means(values, seed=trial, num_resamples=300))
+        low, high = interval(bootstrap(values, seed=trial, num_resamples=300))
         hits += bool(low[0] <= 1.0 <= high[0])
     assert 0.88 <= hits / 200 <= 0.99
 

@@ -1,0 +1,88 @@
+"""Every command of the road, one after the other, on a small world."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+TINY = ("--set", "dim=8", "--set", "num_epochs=1")
+TINY_FIT = [
+    "--set", "fit.num_epochs=1", "--set", "model.max_rec=5", "--set", "model.max_search=5",
+    "--set", "model.id_dim=8", "--set", "model.dim=8", "--set", "num_contrast=16",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def road(world, tmp_path_factory):
+    return tmp_path_factory.mktemp("road")
+
+
+def done(result):
+    assert result.status == 0, result.err
+    return result.out
+
+
+def test_simulate_writes_the_five_files_and_their_truth(command, tmp_path):
+    out = done(command("simulate", tmp_path / "logs", "--users", 20, "--days", 3))
+    assert "logs in" in out
+    names = {p.name for p in (tmp_path / "logs").iterdir()}
+    assert {"rec_inter.csv", "src_inter.csv", "user_features.csv", "item_features.csv",
+            "social_network.csv", "truth"} <= names  # fmt: skip
+
+
+def test_ingest_and_build_say_what_they_made(command, world, tmp_path):
+    out = done(command("ingest", "synthetic", "--source", world / "logs", "--out", tmp_path / "e"))
+    assert "search: click" in out and "simulated texts" in out
+    out = done(command("build", tmp_path / "e", "--out", tmp_path / "g", "--json"))
+    verbs = {row["edge_type"] for row in json.loads(out)["rows"]}
+    assert any("clicked" in verb for verb in verbs) and any("found" in verb for verb in verbs)
+
+
+def test_the_road_from_graph_to_report(command, world, road):
+    events, graph = world / "events", world / "graph"
+    done(command("train", graph, "--events", events, "--out", road / "emb", *TINY))
+    done(command("virtualise", graph, road / "emb", "--out", road / "virtual", "-k", 2))
+    done(command("export", road / "emb", "--to", "npy", "--out", road / "tables"))
+    done(command("fit", events, "--init", road / "emb", "--out", road / "model", *TINY_FIT))
+    out = done(command("evaluate", road / "model", events, "--out", road / "report"))
+    assert "popularity" in out and "NDCG@10" in out and "protocol" in out
+    for name in ("emb", "virtual", "model", "report"):
+        assert done(command("describe", road / name))
+    assert (road / "report" / "report.html").is_file()
+
+
+def test_explain_edge_reads_a_virtual_query_in_words(command, world, road):
+    from sargraph.graph.graph import CLICKED, Graph
+
+    graph = Graph.load(road / "virtual")
+    edge = graph.edges[CLICKED]
+    user = graph.vocabularies["user"].ids[edge.from_row[0]]
+    item = graph.vocabularies["item"].ids[edge.to_row[0]]
+    out = done(command("explain-edge", road / "virtual", user, item, "--json"))
+    found = json.loads(out)["rows"][0]
+    assert found["queries"] and found["terms"] and -1 <= found["confidence"] <= 1
+
+
+def test_similar_shows_neighbours_and_on_request_the_evidence(command, world):
+    plain = json.loads(done(command("similar", world / "users", 1, "-k", 3, "--json")))
+    assert len(plain["rows"]) == 3
+    assert plain["rows"][0]["similarity"] >= plain["rows"][1]["similarity"]
+    assert "shared_items" in done(command("similar", world / "users", 1, "--explain"))
+
+
+def test_doctor_names_versions_and_data(command):
+    found = json.loads(done(command("doctor", "--json")))
+    assert found["torch"] and found["cores"] >= 1 and "data_folder" in found
+
+
+def test_resume_goes_on_from_the_checkpoint(command, world, tmp_path):
+    graph = world / "graph"
+    done(
+        command("train", graph, "--out", tmp_path / "a", "--set", "dim=8", "--set", "num_epochs=2")
+    )
+    done(command("train", graph, "--out", tmp_path / "b", *TINY))
+    done(command("train", graph, "--out", tmp_path / "b", "--resume",
+                 "--set", "dim=8", "--set", "num_epochs=2"))  # fmt: skip
+    whole, resumed = ((tmp_path / name / "tables.safetensors").read_bytes() for name in ("a", "b"))
+    assert whole == resumed
