@@ -66,8 +66,12 @@ def parse_config(cls: type[C], data: dict[str, Any], where: str) -> C:
 
 
 def _explain(cls: type[Config], error: ValidationError, where: str) -> str:
-    first = error.errors()[0]
+    # A mistyped key is often also a missing one: name the mistyped key first.
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = errors[0]
     location = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"{where}: '{location}' is missing; give it a value"
     if first["type"] == "extra_forbidden":
         known = _known_keys(cls, first["loc"][:-1])
         return f"{where}: unknown key '{location}'; {nearest(str(first['loc'][-1]), known)}"

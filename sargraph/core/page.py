@@ -40,7 +40,7 @@ class Page:
         self.title = title
         self.lead = lead
         self._parts: list[str] = []
-        self._has_plot = False
+        self._num_plots = 0
 
     def section(self, heading: str, *blocks: str) -> None:
         """Add a titled section made of blocks that the functions below return."""
@@ -48,11 +48,14 @@ class Page:
 
     def plot(self, figure: go.Figure) -> str:
         """A block with an interactive plot; the plotting code is embedded once per page."""
-        library = not self._has_plot
-        self._has_plot = True
-        return str(
-            figure.to_html(full_html=False, include_plotlyjs=library, config={"displaylogo": False})
+        self._num_plots += 1
+        html = figure.to_html(
+            full_html=False,
+            include_plotlyjs=self._num_plots == 1,
+            div_id=f"plot-{self._num_plots}",  # a drawn id would give every page another hash
+            config={"displaylogo": False},
         )
+        return str(html)
 
     def save(self, path: Path | str) -> Path:
         """Write the page. Returns the path."""

@@ -39,8 +39,8 @@ def report_sections(page: Page, report: Report) -> None:
     page.section("Protocol", *(paragraph(line) for line in report.protocol_lines()))
 
 
-def dots(rows: pd.DataFrame, metric: str) -> go.Figure:
-    """A dot per model and slice with its interval; rows of one metric."""
+def dots(rows: pd.DataFrame, metric: str, by: str = "slice") -> go.Figure:
+    """A dot per model and slice (or what `by` names) with its interval; rows of one metric."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -50,9 +50,9 @@ def dots(rows: pd.DataFrame, metric: str) -> go.Figure:
         below = np.nan_to_num(value - part["low"].to_numpy())
         bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
         figure.add_scatter(
-            x=value, y=part["slice"].tolist(), name=str(model), mode="markers", error_x=bars
+            x=value, y=part[by].tolist(), name=str(model), mode="markers", error_x=bars
         )
-    num_dots = rows["slice"].nunique() * (1 + rows["model"].nunique())
+    num_dots = rows[by].nunique() * (1 + rows["model"].nunique())
     figure.update_layout(
         template="plotly_white",
         scattermode="group",

@@ -150,7 +150,7 @@ def _judge_task(
     seed: int,
 ) -> list[Result]:
     known, seen = known_positives(events), seen_items(events, split.is_train)
-    slices = history_slices(history_lengths(events, split.visible, requests))
+    slices = history_slices(history_lengths(events, split.visible & events.is_positive, requests))
     slices["new interest"] = new_interests(events, split.visible, requests)
     popularity = Popularity(events, split.is_train).counts
     return [

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sargraph.core.page import Page, cards, paragraph, table
 from sargraph.evaluation.report import Report
-from sargraph.evaluation.report_page import report_sections
+from sargraph.evaluation.report_page import dots, report_sections
 from sargraph.events.describe import describe_events
 from sargraph.events.events import Events
 from sargraph.events.split import Split
@@ -92,7 +92,7 @@ def write_page(story: Story, path: Path) -> Path:
     """Write the report of a run as one page that needs no network. Returns the path."""
     page = Page(story.config.title or story.config.name, story.config.question)
     page.section("In figures", cards(_cards(story)))
-    report_sections(page, story.report)
+    _glance(page, story.report)
     page.section(
         "Virtual queries",
         paragraph("What each click in recommendation looks as if it had been searched for."),
@@ -103,10 +103,29 @@ def write_page(story: Story, path: Path) -> Path:
         paragraph("Neighbours by recent and rare shared choices and query terms."),
         table(story.neighbours),
     )
+    report_sections(page, story.report)
     page.section("Training", table(story.training), *_init_blocks(story))
     page.section("The graph", table(story.graph.describe(), digits=2))
     page.section("The events", table(describe_events(story.events)), *_split_block(story.split))
     return page.save(path)
+
+
+def _glance(page: Page, report: Report) -> None:
+    """The primary metric of every arm on all requests, a section per task."""
+    names = {"recommend": "Recommendation", "search": "Search"}
+    shown = screen_figures(report)
+    for task in report.frame["task"].unique():
+        rows = report.frame[
+            (report.frame["task"] == task)
+            & (report.frame["slice"] == "all")
+            & (report.frame["metric"] == report.metric)
+        ]
+        blocks = []
+        if rows["value"].notna().any():
+            blocks.append(page.plot(dots(rows, report.metric, by="candidates")))
+        first = next(title for title in shown if title.startswith(task))
+        blocks += [paragraph(f"Candidates {first.partition(', ')[2]}:"), table(shown[first])]
+        page.section(f"{names[task]} at a glance", *blocks)
 
 
 def _cards(story: Story) -> list[tuple[str, str]]:

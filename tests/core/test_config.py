@@ -14,6 +14,10 @@ class Train(Config):
     learning_rate: float = 0.1
 
 
+class Needy(Config):
+    source: str
+
+
 class Run(Config):
     name: str = "run"
     train: Train = Train()
@@ -42,6 +46,13 @@ def test_a_wrong_override_is_one_clear_line(override, words):
     with pytest.raises(ConfigError, match=words) as caught:
         parse_config(Run, apply_overrides({"name": "x"}, [override]), "run")
     assert "\n" not in str(caught.value)
+
+
+def test_a_mistyped_required_key_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match="unknown key 'sorce'; did you mean 'source'"):
+        parse_config(Needy, {"sorce": "logs"}, "run")
+    with pytest.raises(ConfigError, match="'source' is missing"):
+        parse_config(Needy, {}, "run")
 
 
 def test_a_configuration_is_frozen():

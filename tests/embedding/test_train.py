@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +31,10 @@ def share_of_right_pairs(scorer: Scorer, query: np.ndarray) -> float:
     """How often an item of the user's topic outranks one of the other topic."""
     user = np.arange(ACTIVE_USERS)
     items = np.tile(np.arange(ACTIVE_ITEMS), (len(user), 1))
-    scores = scorer.score(requests(user, query), items)
-    same = items % 2 == user[:, None] % 2
-    return float(
-        np.mean(
-            [
-                (row[is_same][:, None] > row[~is_same]).mean()
-                for row, is_same in zip(scores, same, strict=True)
-            ]
-        )
+    rows = zip(
+        scorer.score(requests(user, query), items), items % 2 == user[:, None] % 2, strict=True
     )
+    return float(np.mean([(row[same][:, None] > row[~same]).mean() for row, same in rows]))
 
 
 @pytest.mark.parametrize("task", ["search", "recommend"])
@@ -133,28 +128,31 @@ def test_every_parameter_gets_a_gradient(graph: Graph) -> None:
 
 
 def test_defect_a_row_reads_words_that_only_its_own_pair_has() -> None:
-    """One search with a word that nobody else uses: its row must not see that word."""
+    """A search with a word that nobody else uses must not find that word in its virtual query."""
     graph = two_topics()
     user, item, term = 0, 0, SIZES["term"] - 1
     query_terms = Ragged.from_lists([*list(graph.query_terms)[:-1], [term]])
     found = EdgeTable.of(np.array([user, 2]), np.array([item, 2]), query=np.array([29, 0]))
     lone = Graph(**{**vars(graph), "query_terms": query_terms, "edges": {FOUND: found}})
+    model = UDITSRModel.build(lone, UDITSRTraining(dim=8), seed=0)
+    assert model.module.user_terms[user, 0] == model.module.item_terms[item, 0] == term
+    assert words_read(model) == [False, False]
+    seen = {f"own_{kind}_terms": torch.zeros(2, width, dtype=torch.bool) for kind, width in WIDTHS}
+    assert words_read(UDITSRModel(replace(model.data, **seen), model.config, seed=0)) == [
+        True,
+        True,
+    ]
 
-    def loss(parity: bool) -> torch.Tensor:
-        model = UDITSRModel.build(lone, UDITSRTraining(dim=8, parity=parity), seed=0)
-        assert model.module.user_terms[user, 0] == model.module.item_terms[item, 0] == term
-        with torch.no_grad():
-            model.module.term_embedding.weight[term] += 100  # seen: moves q~; hidden: only q
-        rows, negative = torch.tensor([0]), torch.tensor([1])
-        model.module.zero_grad()
-        batch_losses = model.step((rows, negative))
-        batch_losses["supervised"].backward()
-        key = model.module.intent.key.weight.grad
-        assert key is not None
-        return key[:, 8:16].abs().sum()  # the slot of the user's first word
 
-    assert loss(parity=True) > 0
-    assert loss(parity=False) == 0
+WIDTHS = (("user", 3), ("item", 10))
+
+
+def words_read(model: UDITSRModel) -> list[bool]:
+    """Whether the virtual query of edge 0 depends on words of its user, and of its item."""
+    model.step((torch.tensor([0]), torch.tensor([1])))["supervised"].backward()
+    gradient = model.module.intent.first.weight.grad  # over [user; item; user words; item words]
+    assert gradient is not None
+    return [bool(part.abs().sum() > 0) for part in gradient.split(8, dim=1)[2:]]
 
 
 def test_defect_a_row_is_predicted_from_its_own_edge(graph: Graph) -> None:

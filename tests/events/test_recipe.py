@@ -1,0 +1,123 @@
+"""The recipe language: shipped recipes, shorthands, overrides, and errors that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sargraph.core.errors import RecipeError
+from sargraph.events.recipe import Recipe, read_recipe, shipped_recipes
+
+MINIMAL = """
+name = "mine"
+[[tables]]
+file = "log.csv"
+source = "recommend"
+user = "u"
+item = "i"
+time = { column = "t", unit = "s" }
+"""
+
+
+def _read(tmp_path: Path, text: str, *overrides: str) -> Recipe:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_recipe(path, overrides)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_shipped_recipes_can_be_read(name: str) -> None:
+    assert read_recipe(name).name == name
+
+
+def test_the_five_data_sets_are_shipped() -> None:
+    expected = {"synthetic", "kuaisar", "lastfm", "movielens", "amazon_sequences"}
+    assert expected <= set(shipped_recipes())
+
+
+def test_the_shipped_splits_are_the_agreed_ones() -> None:
+    lastfm = read_recipe("lastfm").split
+    assert (lastfm.kind, lastfm.quantile_of, lastfm.twins) == ("global_time", "search", True)
+    assert (lastfm.test_share, lastfm.valid_share, lastfm.untimed_share) == (0.2, 0.1, 0.2)
+    assert read_recipe("amazon_sequences").split.kind == "leave_last_out"
+    for name in ("kuaisar", "synthetic"):
+        split = read_recipe(name).split
+        assert (split.kind, split.quantile_of, split.twins) == ("global_time", "all", False)
+        assert (split.test_share, split.valid_share) == (0.1, 0.1)
+
+
+def test_synthetic_reads_the_same_tables_as_kuaisar() -> None:
+    synthetic, kuaisar = read_recipe("synthetic"), read_recipe("kuaisar")
+    assert synthetic.tables == kuaisar.tables
+    assert synthetic.lookups[: len(kuaisar.lookups)] == kuaisar.lookups
+
+
+def test_a_name_is_short_for_a_column_and_an_action_for_a_rule(tmp_path: Path) -> None:
+    table = _read(tmp_path, MINIMAL + 'action = "buy"\n').tables[0]
+    assert table.user.column == ("u",)
+    assert (table.action.column, table.action.yes) == ((), "buy")
+
+
+def test_overrides_change_a_recipe_and_a_recipe_object_too(tmp_path: Path) -> None:
+    recipe = _read(tmp_path, MINIMAL, "core.min_user_items=5", "name=other")
+    assert (recipe.core.min_user_items, recipe.name) == (5, "other")
+    again = read_recipe(recipe, ["session_gap_minutes=10"])
+    assert (again.session_gap_minutes, again.tables) == (10.0, recipe.tables)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (MINIMAL + 'wieght = "w"\n', "did you mean 'weight'"),
+        (MINIMAL.replace("unit =", "unti ="), "did you mean 'unit'"),
+        ("sessoin_gap_minutes = 3\n" + MINIMAL, "did you mean 'session_gap_minutes'"),
+        (MINIMAL + "[core]\nmin_user_item = 5\n", "did you mean 'min_user_items'"),
+        (MINIMAL + "[split]\nkind = 'random'\n", "global_time"),
+        (MINIMAL.replace('"recommend"', '"feed"'), "'search' or 'recommend'"),
+    ],
+)
+def test_unknown_keys_and_values_name_what_is_known(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    with pytest.raises(RecipeError, match=expected) as caught:
+        _read(tmp_path, text)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"recommend"', '"search"', "needs `query`"),
+        ('item = "i"\n', "", "needs `item`"),
+        ('unit = "s"', 'unit = "ordinal"', "time_kind is 'ms'"),
+        ('{ column = "t", unit = "s" }', '{ unit = "date" }', "needs `year`"),
+        ('{ column = "t", unit = "s" }', '{ unit = "s" }', "needs `column`"),
+        ('item = "i"', 'item = { column = "i", optional = true }', "only the item of a search"),
+        ('"log.csv"', '"../log.csv"', "leads out of the source folder"),
+        ('"log.csv"', '"/etc/passwd"', "leads out of the source folder"),
+    ],
+)
+def test_recipes_that_contradict_themselves_are_refused(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    with pytest.raises(RecipeError, match=expected):
+        _read(tmp_path, MINIMAL.replace(old, new))
+
+
+def test_a_group_needs_a_query(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="group_by"):
+        _read(tmp_path, MINIMAL + 'group_by = ["u"]\n')
+
+
+def test_derived_queries_need_item_texts(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="needs a lookup"):
+        _read(tmp_path, MINIMAL + "[derive]\nshare = 0.5\n")
+
+
+def test_an_unknown_name_and_bad_toml_are_recipe_errors(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="did you mean 'lastfm'"):
+        read_recipe("lastfn")
+    with pytest.raises(RecipeError, match="not readable TOML"):
+        _read(tmp_path, "name = ")

@@ -1,0 +1,81 @@
+"""Texts: tokenisers, term lists, canonical ids and queries."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sargraph.events.identifiers import NOT_AN_ID, canonical_ids
+from sargraph.events.recipe_fields import TermsColumn
+from sargraph.events.text import Query, as_set, canonical_id, normalise, parse_terms
+
+LIST_OF_IDS = TermsColumn(column=("x",), tokens="ids", list="json")
+
+
+@pytest.mark.parametrize(
+    ("raw", "how", "expected"),
+    [
+        ("  Red\tSHOES ", {}, ["red", "shoes"]),
+        ("Cafe\u0301", {}, ["caf\u00e9"]),
+        ("noodle \U0001f35c", {}, ["noodle", "\U0001f35c"]),
+        ("nan", {}, ["nan"]),
+        ("Will Ferrell", {"tokens": "tag"}, ["will ferrell"]),
+        ("a|b", {"tokens": "tag"}, ["a/b"]),
+        ("Sci-Fi|Film Noir|", {"tokens": "tag", "list": "|"}, ["sci-fi", "film noir"]),
+        ("(none)", {"tokens": "tag", "list": "|", "missing": ("(none)",)}, []),
+        ("[20, 34, 3]", {"tokens": "ids", "list": "json"}, ["20", "34", "3"]),
+        ('["a b", 7.0]', {"tokens": "ids", "list": "json"}, ["a_b", "7"]),
+        ("13", {"tokens": "ids"}, ["13"]),
+        ("Funny", {"tokens": "tag", "prefix": "category:"}, ["category:funny"]),
+        ("", {"list": "json"}, []),
+        ("   ", {}, []),
+        (None, {"list": "json"}, []),
+    ],
+)
+def test_terms(raw: str | None, how: dict, expected: list[str]) -> None:  # type: ignore[type-arg]
+    assert parse_terms(raw, TermsColumn(column=("x",), **how)) == (expected, True)
+
+
+@pytest.mark.parametrize(
+    "raw", ["[1, 2", "{}", "7", "[[1]]", "[null]", "[NaN]", "[true]", "[" * 100_000]
+)
+def test_lists_that_cannot_be_read_give_no_terms_and_say_so(raw: str) -> None:
+    assert parse_terms(raw, LIST_OF_IDS) == ([], False)
+
+
+def test_a_huge_word_is_cut() -> None:
+    assert parse_terms("x" * 10**6, TermsColumn(column=("x",))) == (["x" * 100], True)
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+    assert unicodedata.is_normalized("NFC", once)
+    assert "  " not in once and once == once.strip()
+
+
+@given(st.one_of(st.text(), st.from_regex(r"\s?[+-]?[0-9]{1,4}\.0{0,3}\s?", fullmatch=True)))
+def test_ids_have_one_spelling_whichever_way_they_are_read(text: str) -> None:
+    expected: str | None = canonical_id(text)
+    if unicodedata.normalize("NFC", text.strip()).lower() in NOT_AN_ID:
+        expected = None
+    # A column may meet white space that Python knows and Arrow does not, and the other way round.
+    if all(c.isprintable() for c in text):
+        assert canonical_ids(pa.array([text])).to_pylist() == [expected]
+
+
+def test_ids_written_as_floats_are_whole_and_leading_zeros_stay() -> None:
+    raw = pa.array(["7", "7.0", " 7 ", "007", "7.5", "-3.00", "1e5"])
+    assert canonical_ids(raw).to_pylist() == ["7", "7", "7", "007", "7.5", "-3", "1e5"]
+
+
+def test_query_ids_are_their_terms_and_sets_have_one_order() -> None:
+    assert Query(("red", "shoes")).id == "red shoes"
+    assert as_set(["b", "a", "b"]) == as_set(["a", "b"])
+    assert as_set(["b", "a"]).id == "a|b"
+    assert as_set(["2", "10"]).name({"2": "rock", "10": "pop"}.__getitem__) == "pop, rock"
