@@ -37,23 +37,25 @@ def evaluate(
     *,
     settings: EvaluateStage | None = None,
     seed: int = 0,
-    tasks: Sequence[Task] = TASKS,
+    search_models: Sequence[Scorer] = (),
     title: str = "Report",
 ) -> Report:
     """Judge models on the test part of both sources, popularity and p(item | term) beside them.
 
     Every arm answers the same requests with the same candidates: the target among sampled
     negatives for all requests, and among the whole catalogue (with and without seen items) for a
-    seeded choice. Without `split` the data set's own is used.
+    seeded choice. `search_models` are judged on search requests only. Without `split` the data
+    set's own is used.
     """
     split = split or split_events(events, seed=seed)
     settings = settings or EvaluateStage()
     given = [models] if isinstance(models, Scorer) else list(models)
     results: list[Result] = []
-    for task in tasks:
+    for task in TASKS:
         requests = requests_for(events, split, TEST, task)
         if len(requests):
-            arms = [Remembered(arm) for arm in (*baselines(events, split, task), *given)]
+            own = search_models if task == "search" else ()
+            arms = [Remembered(arm) for arm in (*baselines(events, split, task), *given, *own)]
             results += _judge_task(arms, requests, events, split, settings, seed)
     return Report.from_results(
         results,

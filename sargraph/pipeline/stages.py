@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +163,19 @@ def report_of(
         found = evaluate(
             arms, events, split, settings=config.evaluate, seed=config.seed,
             title=config.title or config.name,
+            search_models=_without_untimed(models, events) if config.evaluate.hide_untimed else [],
         )  # fmt: skip
         return found.save(path)
 
     return cells.get("report", inputs, make, Report.load)
+
+
+def _without_untimed(models: dict[str, SequenceModel], events: Events) -> list[Scorer]:
+    """The same models with histories of timed events only: untimed ones may be later."""
+    return [
+        Named(f"{name}, timed history", replace(model, visible=model.visible & events.is_timed))
+        for name, model in models.items()
+    ]
 
 
 def training_frame(embeddings: Embeddings, models: dict[str, SequenceModel]) -> pd.DataFrame:
