@@ -73,18 +73,15 @@ def uditsr_data(
     sizes = graph.num_nodes
     query_terms = graph.query_terms.to_padded(max_query_terms)
     clicked, found = _edges(graph, CLICKED), _edges(graph, FOUND)
-    searched = found.take(found.query != NO_ROW)
-    searched = searched.take((query_terms[searched.query] >= 0).any(axis=1))
+    searched = _with_terms(found, query_terms)
     _check_edges(graph, len(clicked) + len(searched))
     queries = query_terms[searched.query]
     by_user = FrequentTerms.count(searched.from_row, queries, sizes["user"], num_user_terms)
     by_item = FrequentTerms.count(
         searched.to_row, queries, sizes["item"], num_item_terms, graph.item_terms
     )
-    user = np.concatenate([clicked.from_row, searched.from_row])
-    item = np.concatenate([clicked.to_row, searched.to_row])
+    user, item = _ends(clicked, searched)
     pair = np.unique(user * sizes["item"] + item, return_inverse=True)[1]
-    asked_pair = pair[len(clicked) :]
     edges = TranslationEdges.build(
         torch.from_numpy(user),
         torch.from_numpy(item),
@@ -92,15 +89,18 @@ def uditsr_data(
         _words(np.concatenate([np.full((len(clicked), max_query_terms), -1), queries]), missing),
         (sizes["user"], sizes["item"], sizes["term"]),
     )
-    chosen = [torch.from_numpy(np.concatenate([c, f])) for c, f in _ends(clicked, found)]
     return UDITSRData(
         edges=edges,
         user_terms=_words(by_user.terms, missing),
         item_terms=_words(by_item.terms, missing),
         query_terms=_words(query_terms, missing),
-        own_user_terms=torch.from_numpy(only_from_pair(by_user, user, pair, asked_pair, queries)),
-        own_item_terms=torch.from_numpy(only_from_pair(by_item, item, pair, asked_pair, queries)),
-        free_items=FreeItems.build(chosen[0], chosen[1], sizes["user"], sizes["item"]),
+        own_user_terms=torch.from_numpy(
+            only_from_pair(by_user, user, pair, pair[len(clicked) :], queries)
+        ),
+        own_item_terms=torch.from_numpy(
+            only_from_pair(by_item, item, pair, pair[len(clicked) :], queries)
+        ),
+        free_items=_free_items(*_ends(clicked, found), graph),
         counts={
             "recommendation_edges": len(clicked),
             "search_edges": len(searched),
@@ -109,8 +109,25 @@ def uditsr_data(
     )
 
 
-def _ends(left: EdgeTable, right: EdgeTable) -> list[tuple[IntArray, IntArray]]:
-    return [(left.from_row, right.from_row), (left.to_row, right.to_row)]
+def _with_terms(found: EdgeTable, query_terms: IntArray) -> EdgeTable:
+    """The found edges whose query has a term."""
+    asked = found.take(found.query != NO_ROW)
+    return asked.take((query_terms[asked.query] >= 0).any(axis=1))
+
+
+def _ends(left: EdgeTable, right: EdgeTable) -> tuple[IntArray, IntArray]:
+    """Users and items of both tables, one after the other."""
+    return (
+        np.concatenate([left.from_row, right.from_row]),
+        np.concatenate([left.to_row, right.to_row]),
+    )
+
+
+def _free_items(user: IntArray, item: IntArray, graph: Graph) -> FreeItems:
+    sizes = graph.num_nodes
+    return FreeItems.build(
+        torch.from_numpy(user), torch.from_numpy(item), sizes["user"], sizes["item"]
+    )
 
 
 def _check_edges(graph: Graph, num_edges: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from sargraph.core.errors import BadInputError
 from sargraph.core.types import NO_ROW, Array, FloatArray, IntArray
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.embedding.model import EMBEDDING_MODELS, EmbeddingModel, TrainConfig
+from sargraph.embedding.own_words import without_own_words
 from sargraph.embedding.scorer import UDITSRScorer
 from sargraph.embedding.uditsr import UDITSR, UDITSRConfig
 from sargraph.embedding.uditsr_data import UDITSRData, uditsr_data
@@ -110,7 +110,8 @@ class UDITSRModel(EmbeddingModel):
             losses = self.module.losses(training, self.module.propagate(edges))
         else:
             tables = self.module.propagate(edges, edges.outside(training.user, training.item))
-            losses = self.module.losses(*self._without_own_words(rows, training, tables))
+            own = self.data.own_user_terms[rows], self.data.own_item_terms[rows]
+            losses = self.module.losses(*without_own_words(self.module, training, tables, *own))
         return {
             "loss": losses.total,
             "bpr": losses.bpr,
@@ -166,46 +167,6 @@ class UDITSRModel(EmbeddingModel):
     def _propagated(self) -> UDITSRTables:
         with torch.no_grad():
             return self.module.propagate(self.data.edges)
-
-    def _without_own_words(
-        self, rows: Tensor, batch: TrainingBatch, tables: UDITSRTables
-    ) -> tuple[TrainingBatch, UDITSRTables]:
-        """Point rows that would read their own words to copies of their user and item.
-
-        The copies, appended to the tables, have the same vectors but lack those words.
-        """
-        own_user = self.data.own_user_terms[rows]
-        own_item = self.data.own_item_terms[rows]
-        at = torch.nonzero(own_user.any(1) | own_item.any(1)).flatten()
-        user, item = batch.user[at], batch.item[at]
-        module = self.module
-        copies = module.intent.tables(
-            module.user_embedding(user),
-            module.item_embedding(item),
-            module.term_embedding.weight,
-            self.data.user_terms[user].masked_fill(own_user[at], -1),
-            self.data.item_terms[item].masked_fill(own_item[at], -1),
-        )
-        moved = replace(
-            batch,
-            user=batch.user.index_put((at,), len(tables.user) + torch.arange(len(at))),
-            item=batch.item.index_put((at,), len(tables.item) + torch.arange(len(at))),
-            pair=batch.pair.index_put((at,), torch.tensor(-1)),
-        )
-        wider = replace(
-            tables,
-            user=torch.cat([tables.user, tables.user[user]]),
-            item=torch.cat([tables.item, tables.item[item]]),
-            intent=_join(tables.intent, copies),
-        )
-        return moved, wider
-
-
-def _join(tables: IntentTables, more: IntentTables) -> IntentTables:
-    """The rows of both, over the same words."""
-    rows = ("user_key", "user_hidden", "item_hidden", "item_terms", "item_valid")
-    joined = {name: torch.cat([getattr(tables, name), getattr(more, name)]) for name in rows}
-    return IntentTables(words=tables.words, **joined)
 
 
 def _module_of(embeddings: Embeddings) -> UDITSR:

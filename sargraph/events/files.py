@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from sargraph.core.errors import DataError, RecipeError, nearest
@@ -42,36 +43,47 @@ def require_files(folder: Path, source: FileSource) -> list[Path]:
 def plain_text(path: Path, encoding: str, scratch: Path) -> Path:
     """A UTF-8 file with the text of `path`: itself where it is one, else a copy in `scratch`.
 
+    A file that mixes kinds of line ends is copied too, all of them as `\\n`.
     Raises DataError for an empty file, a damaged gzip, or bytes that are not of the encoding
-    (with their place); RecipeError for an unknown encoding. Cost: one pass over the file.
+    (with their place); RecipeError for an unknown encoding. Cost: a pass over the file or two.
     """
     try:
         is_utf8 = codecs.lookup(encoding).name == "utf-8"
     except LookupError:
         raise RecipeError(f"unknown encoding '{encoding}' for {path.name}; try utf-8") from None
-    packed = path.suffix == ".gz"
-    copy = None if is_utf8 and not packed else scratch / f"{path.name}.utf8"
-    if _transcode(path, packed, encoding, copy) == 0:
+    ends = dict.fromkeys(("\r\n", "\n"), 0)
+    num_chars = 0
+    for text in _decoded(path, encoding):
+        num_chars += len(text)
+        for end in ends:
+            ends[end] += text.count(end)
+    if num_chars == 0:
         raise DataError(f"{path} is empty; expected a file with rows")
-    return copy or path
+    is_mixed = 0 < ends["\r\n"] < ends["\n"]
+    if is_utf8 and path.suffix != ".gz" and not is_mixed:
+        return path
+    copy = scratch / f"{path.name}.utf8"
+    with copy.open("w", encoding="utf-8", newline="") as target:
+        for text in _decoded(path, encoding):
+            target.write(text.replace("\r\n", "\n"))
+    return copy
 
 
-def _transcode(path: Path, packed: bool, encoding: str, copy: Path | None) -> int:
-    """Decode a file block by block, writing UTF-8 to `copy` if given; returns the bytes read."""
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
+    """The text of a file block by block; a block never ends between `\\r` and `\\n`."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    done = 0
-    target = copy.open("w", encoding="utf-8", newline="") if copy else None
+    done, held = 0, ""
     try:
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             while True:
                 waiting = len(decoder.getstate()[0])
                 block = file.read(BLOCK)
-                text = decoder.decode(block, final=not block)
+                text = held + decoder.decode(block, final=not block)
                 done += len(block)
-                if target:
-                    target.write(text)
+                held = "\r" if block and text.endswith("\r") else ""
+                yield text.removesuffix("\r") if held else text
                 if not block:
-                    return done
+                    return
     except UnicodeDecodeError as error:
         at = done - waiting + error.start
         raise DataError(
@@ -80,6 +92,3 @@ def _transcode(path: Path, packed: bool, encoding: str, copy: Path | None) -> in
         ) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is a damaged gzip file ({error}); fetch it again") from None
-    finally:
-        if target:
-            target.close()

@@ -24,6 +24,9 @@ Reject: TypeAlias = tuple[int, str, str]
 
 MAX_LINE_BYTES = 16_000_000
 
+MAX_REJECT_TEXT = 10_000
+"""DuckDB keeps this many characters of a row that it refuses."""
+
 # Every other problem of a CSV row, such as a wrong number of columns, goes by the text of its type.
 _CSV_REASONS = {
     "MISSING COLUMNS": "wrong number of columns",
@@ -64,7 +67,7 @@ def read_csv(work: Workspace, path: Path, source: FileSource) -> Relation:
         f"ignore_errors=true, store_rejects=true, rejects_table='{rejects}', "
         f"rejects_scan='{scans}', rejects_limit=0, max_line_size={MAX_LINE_BYTES})"
     )
-    return Relation(header, sql, lambda: _csv_rejects(work, rejects))
+    return Relation(header, sql, lambda: _csv_rejects(work, rejects, path))
 
 
 def _header(text: Path, delimiter: str, quote: str, path: Path) -> list[str]:
@@ -82,13 +85,29 @@ def _header(text: Path, delimiter: str, quote: str, path: Path) -> list[str]:
     return header
 
 
-def _csv_rejects(work: Workspace, table: str) -> list[Reject]:
-    # A row may be refused for several columns; its first problem is the one reported.
+def _csv_rejects(work: Workspace, table: str, path: Path) -> list[Reject]:
+    """The rows that the scan refused; of several problems of a row the first is reported.
+
+    A quote that does not close takes the following lines with it, so each of these lines is a
+    refused row of its own. Raises DataError when they are too many to be told apart.
+    """
     found = work.connection.execute(
         f"SELECT line - 1, arg_min(CAST(error_type AS VARCHAR), coalesce(byte_position, 0)), "
         f"arg_min(csv_line, coalesce(byte_position, 0)) FROM {table} GROUP BY line ORDER BY line"
     ).fetchall()
-    return [(row, _CSV_REASONS.get(kind, kind.lower()), text or "") for row, kind, text in found]
+    rejects: list[Reject] = []
+    swallowed = 0
+    for row, kind, text in found:
+        lines = (text or "").split("\n") if kind == "UNQUOTED VALUE" else [text or ""]
+        if len(lines) > 1 and len(text) >= MAX_REJECT_TEXT:
+            raise DataError(
+                f'{path}: the quote in row {row + swallowed} ("{lines[0][:40]}") does not close; '
+                "mend the row, or set `quote` in the recipe"
+            )
+        reason = _CSV_REASONS.get(kind, kind.lower())
+        rejects += [(row + swallowed + n, reason, line) for n, line in enumerate(lines)]
+        swallowed += len(lines) - 1
+    return rejects
 
 
 @READERS.register("parquet")
@@ -114,7 +133,7 @@ def read_jsonl(work: Workspace, path: Path, source: FileSource) -> Relation:
     objects: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     with text.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(filter(str.strip, file), start=1):
             value = _json_object(line)
             if value is None:
                 rejects.append((number, "not a JSON object", line.strip()))

@@ -94,9 +94,11 @@ def load(
         raise DataError(f"{path} holds no rows; expected at least one below the header")
     for number, reason, text in rejects:
         work.quarantine.add(path.name, reason, [(number, text)])
-    was_read = np.ones(size + len(rejects) + 1, dtype=bool)
-    was_read[[0, *(row for row, _, _ in rejects)]] = False
-    numbers = np.flatnonzero(was_read).astype(np.int64)
+    refused = [0, *(row for row, _, _ in rejects)]
+    # Blank lines are no rows, yet the scan counts them: a refused row may lie beyond the rows.
+    was_read = np.ones(max(size + len(rejects), *refused) + 1, dtype=bool)
+    was_read[refused] = False
+    numbers = np.flatnonzero(was_read)[:size].astype(np.int64)
     return RawTable(work, table, path.name, relation.header, names, numbers, len(rejects))
 
 

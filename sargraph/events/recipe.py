@@ -134,8 +134,9 @@ class Recipe(Config):
 def shipped_recipes() -> dict[str, Path]:
     """Names and paths of the recipes that come with sargraph."""
     package = Path(str(files("sargraph")))
-    folders = (package / "recipes", package.parent / "graphs")
-    return {p.stem: p for folder in folders for p in sorted(folder.glob("*.toml"))}
+    installed = package / "recipes"
+    folder = installed if installed.is_dir() else package.parent / "graphs"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def read_recipe(recipe: str | Path | Recipe, overrides: Sequence[str] = ()) -> Recipe:

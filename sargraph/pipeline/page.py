@@ -48,7 +48,7 @@ class Story:
         rows = [
             {"model": name, "table": kind, **counts}
             for name, report in self.inits.items()
-            for kind, counts in report.items()
+            for kind, counts in sorted(report.items())
         ]
         return pd.DataFrame(rows)
 

@@ -17,7 +17,7 @@ from sargraph.core.types import NO_ROW, IntArray
 from sargraph.embedding.negatives import FreeItems
 from sargraph.events.events import Events
 from sargraph.events.split import TRAIN, Split, requests_for
-from sargraph.sequence.histories import Histories, HistoryReader
+from sargraph.sequence.histories import Histories, HistoryReader, trimmed
 from sargraph.sequence.inputs import RequestBatch, Task
 from sargraph.sequence.model import SequenceConfig
 
@@ -43,7 +43,7 @@ class TaskData:
         """Some requests, the chosen item in column 0 and the negatives after it."""
         target = torch.from_numpy(self.requests.target[rows])
         return RequestBatch(
-            history=self.histories.batch(rows, device),
+            history=trimmed(self.histories.batch(rows, device)),
             query=torch.from_numpy(self.requests.query[rows]).to(device),
             candidates=torch.cat([target.unsqueeze(1), negatives], dim=1).to(device),
         )

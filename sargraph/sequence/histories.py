@@ -147,6 +147,24 @@ class HistoryReader:
         return np.sort(key[item != NO_ROW])
 
 
+def trimmed(history: HistoryBatch) -> HistoryBatch:
+    """The same histories without the slots at the end that none of them fills.
+
+    Models read the same from it, in less time: half of it where a data set has no searches.
+    """
+    rec, search = (
+        max(1, int(filled.any(0).sum())) for filled in (history.rec_valid, history.search_valid)
+    )
+    return HistoryBatch(
+        user=history.user,
+        rec_item=history.rec_item[:, :rec],
+        search_query=history.search_query[:, :search],
+        search_item=history.search_item[:, :search],
+        rec_rank=history.rec_rank[:, :rec],
+        search_rank=history.search_rank[:, :search],
+    )
+
+
 def merged_rank(time: IntArray, rows: IntArray) -> Array:
     """Dense rank of the time of each event row within its line of `rows` [n, slots], int16.
 

@@ -23,7 +23,7 @@ from sargraph.events.events import VOCABULARIES, Events
 from sargraph.events.split import Split
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.sequence.batch import TASKS
-from sargraph.sequence.histories import HistoryReader
+from sargraph.sequence.histories import HistoryReader, trimmed
 from sargraph.sequence.inputs import RequestBatch, Task
 from sargraph.sequence.model import (
     SEQUENCE_MODELS,
@@ -93,7 +93,8 @@ class SequenceModel:
 
     def _score(self, requests: Requests, candidates: IntArray, task: Task) -> FloatArray:
         device = next(self.module.parameters()).device
-        history = self.reader.read(requests).batch(np.arange(len(requests)), device)
+        histories = self.reader.read(requests)
+        history = trimmed(histories.batch(np.arange(len(requests)), device))
         query = torch.from_numpy(requests.query).to(device)
         parts = []
         for part in torch.from_numpy(candidates).to(device).split(CELLS, dim=1):

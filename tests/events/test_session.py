@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sargraph.core.types import NO_ROW, NO_TIME
@@ -52,6 +52,7 @@ def _naive(rows: list[tuple[int, int, bool, int, int]], gap: int | None) -> list
     return labels
 
 
+@settings(deadline=None)
 @given(st.lists(ROW, max_size=30), st.sampled_from([None, 0, 5, 20]))
 def test_sessions_are_those_of_plain_loops(
     rows: list[tuple[int, int, bool, int, int]], gap: int | None

@@ -6,7 +6,7 @@ import unicodedata
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sargraph.events.identifiers import NOT_AN_ID, canonical_ids
@@ -51,6 +51,7 @@ def test_a_huge_word_is_cut() -> None:
     assert parse_terms("x" * 10**6, TermsColumn(column=("x",))) == (["x" * 100], True)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = normalise(text)
@@ -59,6 +60,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
     assert "  " not in once and once == once.strip()
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"\s?[+-]?[0-9]{1,4}\.0{0,3}\s?", fullmatch=True)))
 def test_ids_have_one_spelling_whichever_way_they_are_read(text: str) -> None:
     expected: str | None = canonical_id(text)

@@ -9,7 +9,13 @@ from sargraph.core.errors import ConfigError
 from sargraph.events.simulation import topics
 from sargraph.events.simulation.slate import left_aligned, repeated
 from sargraph.events.simulation.timeline import draw_rows, draw_timeline
-from sargraph.events.simulation.world import SimulateConfig, World, cousin_of, plant_world, sibling_of
+from sargraph.events.simulation.world import (
+    SimulateConfig,
+    World,
+    cousin_of,
+    plant_world,
+    sibling_of,
+)
 
 SMALL = SimulateConfig(num_users=200, num_days=10, num_items=400, num_topics=8)
 

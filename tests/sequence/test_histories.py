@@ -14,8 +14,9 @@ from sargraph.core.types import NO_ROW, NO_TIME
 from sargraph.events.events import Events
 from sargraph.events.schema import CLICK, SEARCH, SEARCHED
 from sargraph.sequence import histories as module
-from sargraph.sequence.histories import HistoryReader, merged_rank
-from sargraph.sequence.inputs import HistoryBatch
+from sargraph.sequence.histories import HistoryReader, merged_rank, trimmed
+from sargraph.sequence.inputs import HistoryBatch, RequestBatch
+from sargraph.sequence.model import SequenceConfig, build_unisar
 
 Make = Callable[..., Events]
 SIZES = {"max_rec": 4, "max_search": 3, "max_clicks": 2}
@@ -219,6 +220,29 @@ def test_nobody_and_nothing_have_empty_histories(make_events: Make) -> None:
     batch = _read(events, _requests([(5, 9, 0, NO_ROW)]))
     assert bool((batch.rec_item == NO_ROW).all()) and batch.search_item.shape == (1, 3, 2)
     assert len(HistoryReader(events, np.ones(1, np.bool_), **SIZES).read(Requests.empty())) == 0
+
+
+def test_trimmed_histories_hold_the_same_events_and_score_the_same(random_events: Make) -> None:
+    events = random_events(0)
+    requests = _requests([(user, 12, 1, NO_ROW) for user in range(6)])
+    whole = _read(events, requests, max_rec=30, max_search=25)
+    cut = trimmed(whole)
+    assert cut.rec_item.shape[1] == int(whole.rec_valid.sum(1).max()) < 30
+    assert cut.search_item.shape[1] == int(whole.search_valid.sum(1).max()) < 25
+    assert cut.rec_valid.sum() == whole.rec_valid.sum() > 0
+    settings = {"model": {"max_rec": 30, "max_search": 25}}
+    network = build_unisar(events, SequenceConfig.model_validate(settings), 0).eval()
+    candidates = torch.arange(12).expand(6, 12)
+    full, short = (
+        network.logits(RequestBatch(history, torch.full((6,), NO_ROW), candidates), "recommend")
+        for history in (whole, cut)
+    )
+    torch.testing.assert_close(short, full, rtol=1e-5, atol=1e-6)
+
+
+def test_trimming_keeps_a_slot_where_nobody_has_any(make_events: Make) -> None:
+    cut = trimmed(_read(make_events([{"item": 1}]), _requests([(5, 9, 0, NO_ROW)])))
+    assert cut.rec_item.shape == (1, 1) and cut.search_item.shape == (1, 1, 2)
 
 
 def test_merged_rank_is_dense() -> None:

@@ -1,0 +1,168 @@
+"""The sentence: cells are taken up, expectations are compared, a shortcut earns nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sargraph.core.artifact import writing
+from sargraph.core.config import apply_overrides, parse_config
+from sargraph.core.errors import BadInputError, ConfigError
+from sargraph.events.split import SplitConfig, split_events
+from sargraph.pipeline.cells import Cells, find_source
+from sargraph.pipeline.config import EvaluateStage, RunConfig, read_run
+from sargraph.pipeline.expected import compare_expected
+from sargraph.pipeline.judge import Remembered, evaluate, protocols, validator
+from sargraph.pipeline.run import run
+from sargraph.testing.events import random_events
+
+TINY = {
+    "name": "tiny",
+    "simulate": {"num_users": 40, "num_days": 6},
+    "ingest": {"recipe": "synthetic"},
+    "train": {"config": {"dim": 8, "num_epochs": 1}},
+    "fit": {"inits": ["graph"], "config": {
+        "model": {"dim": 8, "id_dim": 8, "max_rec": 4, "max_search": 4},
+        "fit": {"num_epochs": 1}, "num_contrast": 8}},
+    "evaluate": {"max_requests": 20, "validation_requests": 50, "min_requests": 5, "min_users": 2},
+}  # fmt: skip
+LOOSE = EvaluateStage(min_requests=1, min_users=1, max_requests=30)
+
+
+class Constant:
+    name = "constant"
+
+    def score(self, requests, candidates):
+        return np.where(candidates < 0, -np.inf, 0).astype(np.float32)
+
+
+class FirstColumn(Constant):
+    name = "first column"
+
+    def score(self, requests, candidates):
+        scores = np.zeros(candidates.shape, np.float32)
+        scores[:, 0] = 1
+        return scores
+
+
+@pytest.fixture(scope="module")
+def events():
+    return random_events(np.random.default_rng(0), num_users=80, num_items=400, num_events=6000)
+
+
+def test_a_second_run_takes_up_every_stage_and_finds_the_same(tmp_path):
+    config = parse_config(RunConfig, TINY, "tiny")
+    first = run(config, tmp_path)
+    page = first.page.read_text(encoding="utf-8")
+    again = run(config, tmp_path)
+    assert all(spent == 0 for spent in again.seconds.values())
+    assert any(spent > 0 for spent in first.seconds.values())
+    assert first.report.frame.equals(again.report.frame)
+    assert again.page.read_text(encoding="utf-8") == page
+
+
+def test_a_changed_late_setting_leaves_early_stages_alone(tmp_path):
+    run(parse_config(RunConfig, TINY, "tiny"), tmp_path)
+    changed = apply_overrides(TINY, ["fit.config.num_negatives=2"])
+    spent = run(parse_config(RunConfig, changed, "tiny"), tmp_path).seconds
+    assert spent["events"] == spent["graph"] == spent["embeddings"] == 0
+    assert spent["model-graph"] > 0
+
+
+def test_cells_with_other_inputs_are_other_cells(tmp_path):
+    cells, made = Cells(tmp_path), []
+
+    def make(path):
+        with writing(path, "test") as folder:
+            (folder / "x").write_text("x")
+        made.append(path)
+        return path
+
+    for seed in (0, 1, 0):
+        cells.get("stage", {"seed": seed}, make, lambda path: path)
+    assert len(made) == 2
+
+
+def test_a_constant_scorer_and_a_shortcut_get_chance_level(events):
+    split = split_events(events, SplitConfig())
+    report = evaluate([Constant(), FirstColumn()], events, split, settings=LOOSE)
+    rows = report.frame[(report.frame["metric"] == "HR@10") & (report.frame["slice"] == "all")]
+    sampled = rows[rows["candidates"] == "1+99"].set_index(["task", "model"])["value"]
+    for task in ("search", "recommend"):
+        assert sampled[task, "constant"] == pytest.approx(0.1, abs=1e-9)
+        assert sampled[task, "first column"] == pytest.approx(0.1, abs=0.06)
+
+
+def test_search_models_are_judged_on_search_alone(events):
+    split = split_events(events, SplitConfig())
+    report = evaluate([], events, split, settings=LOOSE, search_models=[Constant()])
+    assert set(report.frame[report.frame["model"] == "constant"]["task"]) == {"search"}
+
+
+def test_remembered_answers_are_those_of_the_scorer(events):
+    from sargraph.evaluation.baselines import Popularity
+    from sargraph.evaluation.evaluate import evaluate_scorer
+    from sargraph.evaluation.positives import known_positives, seen_items
+    from sargraph.events.split import TEST, requests_for
+
+    split = split_events(events, SplitConfig())
+    popularity = Popularity(events, split.is_train)
+    asked = requests_for(events, split, TEST, "recommend")
+    about = {"known": known_positives(events), "seen": seen_items(events, split.is_train)}
+    arms = (popularity, Remembered(popularity))
+    for protocol in protocols(LOOSE, seed=0):
+        plain, kept = (
+            evaluate_scorer(arm, asked, len(events.items), protocol=protocol, **about)
+            for arm in arms
+        )
+        assert plain.summary() == kept.summary()
+
+
+def test_the_validator_prefers_popularity_to_its_opposite(events):
+    from sargraph.evaluation.baselines import Popularity
+
+    split = split_events(events, SplitConfig(valid_share=0.3))
+    judge = validator(events, split, LOOSE, seed=0)
+    popularity = Popularity(events, np.ones(len(events), bool))
+
+    class Opposite(Constant):
+        def score(self, requests, candidates):
+            return -popularity.score(requests, candidates)
+
+    assert judge(popularity) > judge(Constant()) > judge(Opposite())
+
+
+def test_expected_figures_stand_or_are_named(events, tmp_path):
+    split = split_events(events, SplitConfig())
+    report = evaluate([Constant()], events, split, settings=LOOSE)
+    path = tmp_path / "expected.toml"
+    figure = """
+    [[figures]]
+    task = "search"
+    model = "{}"
+    candidates = "1+99"
+    metric = "HR@10"
+    value = {}
+    tolerance = 0.01
+    """
+    path.write_text('events = "x"\nseeds = [0]\n' + figure.format("constant", 0.1))
+    lines = compare_expected(path, report)
+    assert "not those" in lines[0] and "all 1 expected figures stand" in lines[1]
+    path.write_text('events = "x"\nseeds = [0]\n' + figure.format("constant", 0.2)
+                    + figure.format("gone", 0.2))  # fmt: skip
+    lines = compare_expected(path, report)
+    assert lines[1].startswith("moved: search, constant") and lines[2].startswith("missing:")
+
+
+def test_a_missing_source_says_where_it_was_sought(tmp_path, monkeypatch):
+    monkeypatch.setenv("SARGRAPH_DATA", str(tmp_path / "data"))
+    with pytest.raises(BadInputError, match="no folder 'lastfm'"):
+        find_source("lastfm", tmp_path)
+    (tmp_path / "data" / "lastfm").mkdir(parents=True)
+    assert find_source("lastfm", tmp_path) == tmp_path / "data" / "lastfm"
+
+
+def test_a_run_file_with_an_unknown_key_names_the_nearest(tmp_path):
+    (tmp_path / "run.toml").write_text('name = "x"\n[ingest]\nrecipe = "a"\n[evaluat]\n')
+    with pytest.raises(ConfigError, match="unknown key 'evaluat'; did you mean 'evaluate'"):
+        read_run(tmp_path / "run.toml")
