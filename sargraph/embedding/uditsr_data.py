@@ -82,6 +82,7 @@ def uditsr_data(
     )
     user, item = _ends(clicked, searched)
     pair = np.unique(user * sizes["item"] + item, return_inverse=True)[1]
+    asked = pair[len(clicked) :]
     edges = TranslationEdges.build(
         torch.from_numpy(user),
         torch.from_numpy(item),
@@ -94,19 +95,19 @@ def uditsr_data(
         user_terms=_words(by_user.terms, missing),
         item_terms=_words(by_item.terms, missing),
         query_terms=_words(query_terms, missing),
-        own_user_terms=torch.from_numpy(
-            only_from_pair(by_user, user, pair, pair[len(clicked) :], queries)
-        ),
-        own_item_terms=torch.from_numpy(
-            only_from_pair(by_item, item, pair, pair[len(clicked) :], queries)
-        ),
+        own_user_terms=torch.from_numpy(only_from_pair(by_user, user, pair, asked, queries)),
+        own_item_terms=torch.from_numpy(only_from_pair(by_item, item, pair, asked, queries)),
         free_items=_free_items(*_ends(clicked, found), graph),
-        counts={
-            "recommendation_edges": len(clicked),
-            "search_edges": len(searched),
-            "search_edges_without_terms": len(found) - len(searched),
-        },
+        counts=_counts(clicked, found, searched),
     )
+
+
+def _counts(clicked: EdgeTable, found: EdgeTable, searched: EdgeTable) -> dict[str, int]:
+    return {
+        "recommendation_edges": len(clicked),
+        "search_edges": len(searched),
+        "search_edges_without_terms": len(found) - len(searched),
+    }
 
 
 def _with_terms(found: EdgeTable, query_terms: IntArray) -> EdgeTable:

@@ -13,18 +13,18 @@ import numpy as np
 
 from sargraph.core.errors import DataError
 from sargraph.core.progress import progress
-from sargraph.events.assemble import assemble
-from sargraph.events.core_filter import keep_core
-from sargraph.events.derive import derive_queries
 from sargraph.events.events import Events
-from sargraph.events.files import require_files
-from sargraph.events.identifiers import count_alike
-from sargraph.events.log import Log, drop_duplicates, unite
-from sargraph.events.lookups import read_texts
-from sargraph.events.quarantine import Quarantine
+from sargraph.events.reading.assemble import assemble
+from sargraph.events.reading.core_filter import keep_core
+from sargraph.events.reading.derive import derive_queries
+from sargraph.events.reading.files import require_files
+from sargraph.events.reading.identifiers import count_alike
+from sargraph.events.reading.log import Log, drop_duplicates, unite
+from sargraph.events.reading.lookups import read_texts
+from sargraph.events.reading.quarantine import Quarantine
+from sargraph.events.reading.rows import Rows, read_rows
+from sargraph.events.reading.workspace import Workspace, workspace
 from sargraph.events.recipe import Recipe, read_recipe
-from sargraph.events.rows import Rows, read_rows
-from sargraph.events.workspace import Workspace, workspace
 
 
 def ingest(

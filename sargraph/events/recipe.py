@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from sargraph.core.config import Config, apply_overrides, parse_config, read_toml
 from sargraph.core.errors import BadInputError, RecipeError, nearest
-from sargraph.events.recipe_fields import (
+from sargraph.events.reading.recipe_fields import (
     ActionRule,
     IdColumn,
     Keep,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from sargraph.events.recipe_fields import TermsColumn
+from sargraph.events.reading.recipe_fields import TermsColumn
 
 WHOLE_NUMBER = r"^([+-]?[0-9]+)\.0*$"
 """A whole number written as a float, such as `7.0`; its id is the digits before the point."""

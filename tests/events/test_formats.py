@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from sargraph.core.errors import DataError, RecipeError
-from sargraph.events.files import find_files
-from sargraph.events.raw import load
+from sargraph.events.reading.files import find_files
+from sargraph.events.reading.raw import load
+from sargraph.events.reading.workspace import Workspace, workspace
 from sargraph.events.recipe import FileSource
-from sargraph.events.workspace import Workspace, workspace
 
 
 @pytest.fixture

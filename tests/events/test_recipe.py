@@ -36,6 +36,13 @@ def test_the_five_data_sets_are_shipped() -> None:
     assert expected <= set(shipped_recipes())
 
 
+def test_the_example_of_the_language_page_is_a_recipe(tmp_path: Path) -> None:
+    page = (shipped_recipes()["lastfm"].parent / "README.md").read_text(encoding="utf-8")
+    example = page.split("```toml\n")[1].split("```")[0]
+    assert len(example.splitlines()) <= 25
+    assert [table.source for table in _read(tmp_path, example).tables] == ["search", "recommend"]
+
+
 def test_the_shipped_splits_are_the_agreed_ones() -> None:
     lastfm = read_recipe("lastfm").split
     assert (lastfm.kind, lastfm.quantile_of, lastfm.twins) == ("global_time", "search", True)

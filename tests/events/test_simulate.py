@@ -16,9 +16,9 @@ from sargraph.core.artifact import read_manifest
 from sargraph.core.errors import ArtifactError
 from sargraph.core.table import read_columns
 from sargraph.core.types import NO_TIME
+from sargraph.events.simulate import SimulateConfig, SimulationSummary, simulate
 from sargraph.events.simulation.recommending import Batches, live_recommendations
 from sargraph.events.simulation.searching import Searches, search_all
-from sargraph.events.simulate import SimulateConfig, SimulationSummary, simulate
 from sargraph.events.simulation.timeline import HOUR_MS, draw_timeline
 from sargraph.events.simulation.world import World, plant_world
 

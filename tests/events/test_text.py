@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sargraph.events.identifiers import NOT_AN_ID, canonical_ids
-from sargraph.events.recipe_fields import TermsColumn
+from sargraph.events.reading.identifiers import NOT_AN_ID, canonical_ids
+from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.text import Query, as_set, canonical_id, normalise, parse_terms
 
 LIST_OF_IDS = TermsColumn(column=("x",), tokens="ids", list="json")

@@ -10,8 +10,8 @@ import pytest
 
 from sargraph.core.errors import DataError
 from sargraph.core.types import NO_TIME
-from sargraph.events.recipe_fields import TimeColumn
-from sargraph.events.times import check_unit, time_faults, time_sql
+from sargraph.events.reading.recipe_fields import TimeColumn
+from sargraph.events.reading.times import check_unit, time_faults, time_sql
 
 T0 = 1684742000000
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 import pyarrow as pa
 
-from sargraph.events.quarantine import Quarantine
+from sargraph.events.reading.quarantine import Quarantine
 
 
 @dataclass

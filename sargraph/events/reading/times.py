@@ -8,7 +8,7 @@ import numpy as np
 
 from sargraph.core.errors import DataError
 from sargraph.core.types import NO_TIME, BoolArray, IntArray
-from sargraph.events.recipe_fields import TimeColumn
+from sargraph.events.reading.recipe_fields import TimeColumn
 
 EARLIEST = int(np.datetime64("1995-01-01", "ms").astype(np.int64))
 LATEST = int(np.datetime64("2100-01-01", "ms").astype(np.int64))

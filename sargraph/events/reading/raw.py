@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from sargraph.core.errors import DataError, RecipeError, nearest
 from sargraph.core.types import IntArray
-from sargraph.events.formats import READERS
-from sargraph.events.quarantine import MAX_TEXT
+from sargraph.events.reading.formats import READERS
+from sargraph.events.reading.quarantine import MAX_TEXT
+from sargraph.events.reading.workspace import Workspace, literal, quoted
 from sargraph.events.recipe import FileSource
-from sargraph.events.workspace import Workspace, literal, quoted
 
 PLACE = "__place"
 """Column of the row's place among the rows that could be read, from 0."""

@@ -10,9 +10,9 @@ import numpy as np
 from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, Array, IntArray
 from sargraph.events.events import Events
-from sargraph.events.identifiers import chase
-from sargraph.events.log import Log
-from sargraph.events.lookups import Texts
+from sargraph.events.reading.identifiers import chase
+from sargraph.events.reading.log import Log
+from sargraph.events.reading.lookups import Texts
 from sargraph.events.recipe import Recipe
 from sargraph.events.schema import COLUMNS, SEARCH
 from sargraph.events.session import MINUTE, number_sessions

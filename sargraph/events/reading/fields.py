@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sargraph.events.raw import RawTable
+from sargraph.events.reading.raw import RawTable
+from sargraph.events.reading.recipe_fields import Keep
+from sargraph.events.reading.times import time_sql
+from sargraph.events.reading.workspace import literal
 from sargraph.events.recipe import Table
-from sargraph.events.recipe_fields import Keep
-from sargraph.events.times import time_sql
-from sargraph.events.workspace import literal
 
 
 def needed_columns(table: Table) -> list[tuple[str, ...]]:

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, DoubleArray, IntArray
-from sargraph.events.fields import expressions, needed_columns, number_columns
-from sargraph.events.identifiers import Coded, codes_of
-from sargraph.events.query_codes import QueryCodes, code_queries, union_by_group
-from sargraph.events.raw import RawTable, load
+from sargraph.events.reading.fields import expressions, needed_columns, number_columns
+from sargraph.events.reading.identifiers import Coded, codes_of
+from sargraph.events.reading.query_codes import QueryCodes, code_queries, union_by_group
+from sargraph.events.reading.raw import RawTable, load
+from sargraph.events.reading.recipe_fields import ActionRule
+from sargraph.events.reading.times import check_unit, time_faults
+from sargraph.events.reading.workspace import Workspace
 from sargraph.events.recipe import Recipe, Table
-from sargraph.events.recipe_fields import ActionRule
 from sargraph.events.schema import ACTIONS, SEARCHED, SOURCES
-from sargraph.events.times import check_unit, time_faults
-from sargraph.events.workspace import Workspace
 
 MAX_NUMBER = np.iinfo(np.int32).max
 

@@ -10,7 +10,7 @@ import numpy as np
 from sargraph.core.ragged import Ragged
 from sargraph.core.rng import make_rng
 from sargraph.core.types import Array
-from sargraph.events.log import Log
+from sargraph.events.reading.log import Log
 from sargraph.events.recipe import Derive
 from sargraph.events.schema import RECOMMEND, SEARCH
 from sargraph.events.text import Query

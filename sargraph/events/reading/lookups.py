@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 
 from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, BoolArray, IntArray
-from sargraph.events.files import find_files, require_files
-from sargraph.events.identifiers import Coded, as_dictionary
-from sargraph.events.raw import load
+from sargraph.events.reading.files import find_files, require_files
+from sargraph.events.reading.identifiers import Coded, as_dictionary
+from sargraph.events.reading.raw import load
+from sargraph.events.reading.recipe_fields import TermsColumn
+from sargraph.events.reading.workspace import Workspace
 from sargraph.events.recipe import Lookup, Recipe
-from sargraph.events.recipe_fields import TermsColumn
 from sargraph.events.text import parse_terms
-from sargraph.events.workspace import Workspace
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, IntArray
-from sargraph.events.identifiers import Coded, chase
-from sargraph.events.rows import Rows
+from sargraph.events.reading.identifiers import Coded, chase
+from sargraph.events.reading.rows import Rows
 from sargraph.events.schema import POSITIVE_ACTIONS
 from sargraph.events.text import Query
 

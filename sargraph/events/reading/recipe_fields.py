@@ -71,7 +71,7 @@ class TermsColumn(Config):
     """Header name; of several the first that the file has."""
     tokens: Literal["whitespace", "ids", "tag"] = "whitespace"
     """Lowercased words, ids as given, or the whole lowercased string as one term."""
-    list: str | None = None
+    list: str | None = Field(None, min_length=1)
     """How a list is written: "json", or the separator between its entries."""
     prefix: str = ""
     """Put before each term, to keep kinds of terms apart."""

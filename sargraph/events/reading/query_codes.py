@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sargraph.core.types import NO_ROW, BoolArray, IntArray
-from sargraph.events.identifiers import as_dictionary
-from sargraph.events.recipe_fields import TermsColumn
+from sargraph.events.reading.identifiers import as_dictionary
+from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.text import Query, as_set, parse_terms
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sargraph.core.types import NO_ROW, BoolArray, IntArray
-from sargraph.events.log import Log
+from sargraph.events.reading.log import Log
 from sargraph.events.recipe import Core
 from sargraph.events.text import Query
 

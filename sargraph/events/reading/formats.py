@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from sargraph.core.errors import DataError
 from sargraph.core.registry import Registry
-from sargraph.events.files import plain_text
+from sargraph.events.reading.files import plain_text
+from sargraph.events.reading.workspace import Workspace, literal, quoted
 from sargraph.events.recipe import FileSource
-from sargraph.events.workspace import Workspace, literal, quoted
 
 Reject: TypeAlias = tuple[int, str, str]
 """Row in the file (from 1, header not counted), reason, raw text."""

@@ -1,0 +1,1 @@
+"""How `ingest` reads: files, columns, times, ids, queries, and the fate of every row."""
