@@ -46,7 +46,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_commands_exist(page):
     text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"^(?:    |\$ )?sargraph ([a-z][a-z-]+)", text, re.MULTILINE):
+    for name in re.findall(r"(?:^    |`)sargraph ([a-z][a-z-]+)", text, re.MULTILINE):
         assert name in COMMANDS, f"{page}: sargraph {name}"
 
 
