@@ -29,7 +29,7 @@ class TrainConfig(Config):
     """Most passes over all positives."""
     batch_size: int = Field(16384, ge=1)
     """Positives per step."""
-    learning_rate: float = Field(5e-3, gt=0)
+    learning_rate: float = Field(2e-2, gt=0)
     """Step size of AdamW; large batches want large steps."""
     weight_decay: float = Field(1e-5, ge=0)
     """Decoupled weight decay of every parameter."""

@@ -17,7 +17,7 @@ from sargraph.embedding.negatives import FreeItems
 from sargraph.graph.graph import CLICKED, FOUND, EdgeTable, EdgeType, Graph
 from sargraph.nn.edges import TranslationEdges
 
-MIN_BATCHES = 8
+MIN_BATCHES = 4
 """Batches per epoch at the least: what a step predicts carries no messages in that step."""
 
 
@@ -44,13 +44,13 @@ class UDITSRData:
     ) -> Iterator[tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
         """(edges, negative items) of one pass over all edges, shuffled, in batches of like size.
 
-        At least MIN_BATCHES batches, if there are as many edges. Users who chose every item have
-        nothing to be ranked lower and are left out.
+        A batch has at least `batch_size` edges, unless that would make fewer than MIN_BATCHES.
+        Users who chose every item have nothing to be ranked lower and are left out.
         """
         rows = torch.nonzero(self.free_items.any_for(self.edges.user)).flatten()
         rows = rows[torch.randperm(len(rows), generator=generator)]
         negative = self.free_items.draw(self.edges.user[rows], generator)
-        num_batches = max(-(-len(rows) // batch_size), min(MIN_BATCHES, len(rows)))
+        num_batches = max(len(rows) // batch_size, min(MIN_BATCHES, len(rows)))
         yield from zip(
             rows.tensor_split(num_batches), negative.tensor_split(num_batches), strict=True
         )
