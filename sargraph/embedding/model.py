@@ -28,9 +28,9 @@ class TrainConfig(Config):
     num_epochs: int = Field(40, ge=1)
     """Most passes over all positives."""
     batch_size: int = Field(16384, ge=1)
-    """Positives per step."""
+    """Positives per step; a step reads the whole graph, so take more where there are many edges."""
     learning_rate: float = Field(2e-2, gt=0)
-    """Step size of AdamW; large batches want large steps."""
+    """Step size of AdamW; with few steps an epoch it must be large."""
     weight_decay: float = Field(1e-5, ge=0)
     """Decoupled weight decay of every parameter."""
     patience: int = Field(5, ge=1)
