@@ -269,8 +269,8 @@ def run(
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything.")] = Path("quickstart"),
-    users: Annotated[int, typer.Option(help="Number of simulated users.")] = 2000,
-    days: Annotated[int, typer.Option(help="Number of simulated days.")] = 30,
+    users: Annotated[int, typer.Option(help="Number of simulated users.")] = 1000,
+    days: Annotated[int, typer.Option(help="Number of simulated days.")] = 21,
     seed: Seed = 0,
     settings: Set = None,
     json: Json = False,

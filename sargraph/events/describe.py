@@ -20,12 +20,12 @@ def describe_events(events: Events) -> pd.DataFrame:
 
 
 def readable_time(time: int, kind: str) -> str:
-    """A time as a person reads it: a date and minute, a place in an order, or "no time"."""
+    """A time as a person reads it: a date, a place in an order, or a dash for none."""
     if time == NO_TIME:
-        return "no time"
+        return "-"
     if kind != "ms":
-        return str(time)
-    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+        return f"place {time:,}"
+    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _sizes(events: Events) -> list[tuple[str, str, str]]:

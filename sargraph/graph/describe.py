@@ -10,6 +10,7 @@ import pandas as pd
 
 from sargraph.core.page import Page, cards, paragraph, table
 from sargraph.core.types import NO_TIME, IntArray
+from sargraph.events.describe import readable_time
 from sargraph.graph.graph import EdgeTable, EdgeType, Graph
 
 if TYPE_CHECKING:
@@ -69,15 +70,6 @@ def degree_plot(graph: Graph) -> go.Figure:
     figure.update_yaxes(type="log", title="share of nodes")
     figure.update_layout(template="plotly_white", height=420, margin={"t": 20})
     return figure
-
-
-def readable_time(time: int, time_kind: str) -> str:
-    """A date for milliseconds, a place for ordinal time, a dash for none."""
-    if time == NO_TIME:
-        return NO_VALUE
-    if time_kind == "ms":
-        return str(np.datetime64(time, "ms").astype("datetime64[s]")).replace("T", " ")
-    return f"place {time:,}"
 
 
 def _line(graph: Graph, edge_type: EdgeType, edges: EdgeTable) -> dict[str, Any]:
