@@ -53,7 +53,7 @@ class Page:
             full_html=False,
             include_plotlyjs=self._num_plots == 1,
             div_id=f"plot-{self._num_plots}",  # a drawn id would give every page another hash
-            config={"displaylogo": False},
+            config={"displayModeBar": False, "responsive": True},
         )
         return str(html)
 

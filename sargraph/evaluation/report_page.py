@@ -39,8 +39,8 @@ def report_sections(page: Page, report: Report) -> None:
     page.section("Protocol", *(paragraph(line) for line in report.protocol_lines()))
 
 
-def dots(rows: pd.DataFrame, metric: str, by: str = "slice") -> go.Figure:
-    """A dot per model and slice (or what `by` names) with its interval; rows of one metric."""
+def dots(rows: pd.DataFrame, metric: str) -> go.Figure:
+    """A dot per model and slice with its interval; rows of one metric."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -50,9 +50,9 @@ def dots(rows: pd.DataFrame, metric: str, by: str = "slice") -> go.Figure:
         below = np.nan_to_num(value - part["low"].to_numpy())
         bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
         figure.add_scatter(
-            x=value, y=part[by].tolist(), name=str(model), mode="markers", error_x=bars
+            x=value, y=part["slice"].tolist(), name=str(model), mode="markers", error_x=bars
         )
-    num_dots = rows[by].nunique() * (1 + rows["model"].nunique())
+    num_dots = rows["slice"].nunique() * (1 + rows["model"].nunique())
     figure.update_layout(
         template="plotly_white",
         scattermode="group",
@@ -62,6 +62,40 @@ def dots(rows: pd.DataFrame, metric: str, by: str = "slice") -> go.Figure:
     )
     figure.update_xaxes(title=metric, rangemode="tozero")
     figure.update_yaxes(automargin=True, autorange="reversed")
+    return figure
+
+
+def panels(rows: pd.DataFrame, metric: str) -> go.Figure:
+    """A panel per candidates, a line per model with its interval; rows of one metric."""
+    from plotly.subplots import make_subplots
+
+    kinds = rows["candidates"].unique().tolist()
+    models = rows["model"].unique().tolist()
+    figure = make_subplots(
+        rows=1, cols=len(kinds), shared_yaxes=True, subplot_titles=kinds, horizontal_spacing=0.04
+    )
+    for column, kind in enumerate(kinds, start=1):
+        part = rows[rows["candidates"] == kind]
+        value = part["value"].to_numpy()
+        bars = {
+            "type": "data",
+            "symmetric": False,
+            "array": np.nan_to_num(part["high"].to_numpy() - value),
+            "arrayminus": np.nan_to_num(value - part["low"].to_numpy()),
+            "color": "#8fa6d8",
+        }
+        dot = {"color": "#2f5fd0", "size": 10}
+        figure.add_scatter(
+            x=value, y=part["model"], mode="markers", error_x=bars, marker=dot,
+            showlegend=False, row=1, col=column,
+        )  # fmt: skip
+    figure.update_layout(
+        template="plotly_white",
+        height=110 + 34 * len(models),
+        margin={"l": 10, "r": 10, "t": 36, "b": 44},
+    )
+    figure.update_xaxes(title=metric, rangemode="tozero")
+    figure.update_yaxes(automargin=True, autorange="reversed", col=1)
     return figure
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sargraph.core.page import Page, cards, paragraph, table
 from sargraph.evaluation.report import Report
-from sargraph.evaluation.report_page import dots, report_sections
+from sargraph.evaluation.report_page import panels, report_sections
 from sargraph.events.describe import describe_events
 from sargraph.events.events import Events
 from sargraph.events.split import Split
@@ -101,7 +102,7 @@ def write_page(story: Story, path: Path) -> Path:
     page.section(
         "Similar users",
         paragraph("Neighbours by recent and rare shared choices and query terms."),
-        table(story.neighbours),
+        table(_once(story.neighbours, ["user", "chose"])),
     )
     report_sections(page, story.report)
     page.section("Training", table(story.training), *_init_blocks(story))
@@ -122,10 +123,23 @@ def _glance(page: Page, report: Report) -> None:
         ]
         blocks = []
         if rows["value"].notna().any():
-            blocks.append(page.plot(dots(rows, report.metric, by="candidates")))
+            blocks.append(page.plot(panels(rows, report.metric)))
         first = next(title for title in shown if title.startswith(task))
-        blocks += [paragraph(f"Candidates {first.partition(', ')[2]}:"), table(shown[first])]
+        best = shown[first]["NDCG@10"].to_numpy()
+        winner = [] if np.isnan(best).any() else [int(best.argmax())]
+        blocks += [
+            paragraph(f"Candidates {first.partition(', ')[2]}:"),
+            table(shown[first], best=winner),
+        ]
         page.section(f"{names[task]} at a glance", *blocks)
+
+
+def _once(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """The table with runs of equal cells in these columns printed once."""
+    shown = frame.copy()
+    again = (frame[columns] == frame[columns].shift()).all(axis=1)
+    shown.loc[again, columns] = ""
+    return shown
 
 
 def _cards(story: Story) -> list[tuple[str, str]]:
