@@ -190,14 +190,14 @@ class Report:
 
 
 def _oddities(results: Sequence[Result]) -> list[str]:
-    """What was not as usual, one line per model and kind; the same lines only once."""
-    lines = [
-        f"{result.model}, {result.protocol.candidates_text()}: {count:,} {kind}"
-        for result in results
-        for kind, count in result.counts.items()
-        if count
-    ]
-    return list(dict.fromkeys(lines))
+    """What was not as usual, one line per kind and count, with the models it holds for."""
+    models: dict[str, list[str]] = {}
+    for result in results:
+        for kind, count in result.counts.items():
+            if count:
+                line = f"{result.protocol.candidates_text()}: {count:,} {kind}"
+                models.setdefault(line, []).append(result.model)
+    return [f"{line} ({', '.join(dict.fromkeys(names))})" for line, names in models.items()]
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, Any]:

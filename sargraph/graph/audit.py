@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from sargraph.core.errors import DataError
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import TEST, VALID, Split
@@ -42,6 +43,12 @@ class LeakAudit:
     def ok(self) -> bool:
         """True where nothing was found."""
         return not self.findings
+
+    def refuse(self) -> None:
+        """Do nothing where nothing was found. Raises DataError that names each broken rule."""
+        if self.findings:
+            rules = "; ".join(sorted({finding.rule for finding in self.findings}))
+            raise DataError(f"the graph knows of held-out events ({rules}); build it from a split")
 
     def to_frame(self) -> pd.DataFrame:
         """One line per finding."""

@@ -20,6 +20,7 @@ from sargraph.evaluation.report import Report
 from sargraph.events.events import Events
 from sargraph.events.simulate import SimulateConfig, SimulationSummary, simulate
 from sargraph.events.split import split_events
+from sargraph.graph.audit import audit
 from sargraph.graph.build import build_graph
 from sargraph.graph.graph import Graph
 from sargraph.neighbours.index import UserIndex, build_index
@@ -38,7 +39,10 @@ def build_from(events_path: Path, out: Path, everything: bool, seed: int) -> Gra
     """Build and save a graph of the training events, or of all events."""
     events = Events.load(events_path)
     split = None if everything else split_events(events, seed=seed)
-    return build_graph(events, split).save(out, config={"split_seed": seed})
+    graph = build_graph(events, split)
+    if split is not None:
+        audit(graph, events, split).refuse()
+    return graph.save(out, config={"split_seed": seed})
 
 
 def virtualise_from(graph: Path, embeddings: Path, out: Path, k: int) -> Graph:

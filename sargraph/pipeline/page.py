@@ -114,6 +114,7 @@ def write_page(story: Story, path: Path) -> Path:
 def _glance(page: Page, report: Report) -> None:
     """The primary metric of every arm on all requests, a section per task."""
     names = {"recommend": "Recommendation", "search": "Search"}
+    known = all(protocol.order_known for protocol in report.protocols)
     shown = screen_figures(report)
     for task in report.frame["task"].unique():
         rows = report.frame[
@@ -128,7 +129,9 @@ def _glance(page: Page, report: Report) -> None:
         best = shown[first]["NDCG@10"].to_numpy()
         winner = [] if np.isnan(best).any() else [int(best.argmax())]
         blocks += [
-            paragraph(f"Candidates {first.partition(', ')[2]}:"),
+            paragraph(
+                f"Candidates {first.partition(', ')[2]}{'' if known else ', order unknown'}:"
+            ),
             table(shown[first], best=winner),
         ]
         page.section(f"{names[task]} at a glance", *blocks)

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from sargraph.core.artifact import MANIFEST, hash_file
-from sargraph.core.errors import BadInputError
 from sargraph.core.scorer import Scorer
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.embedding.scorer import scorer_of
@@ -61,15 +60,11 @@ def events_of(config: RunConfig, cells: Cells, logs: Path) -> Events:
 
 
 def graph_of(config: RunConfig, cells: Cells, events: Events, split: Split) -> Graph:
-    """Training events to a graph that passed the leak audit. Raises BadInputError where not."""
+    """Training events to a graph that passed the leak audit. Raises DataError where not."""
 
     def make(path: Path) -> Graph:
         graph = build_graph(events, split, config=config.build)
-        found = audit(graph, events, split)
-        if not found.ok:
-            raise BadInputError(
-                f"the graph leaks held-out events: {'; '.join(f.rule for f in found.findings)}"
-            )
+        audit(graph, events, split).refuse()
         return graph.save(path, config=config.build.model_dump(mode="json"))
 
     return cells.get("graph", _split_inputs(config, events), make, Graph.load)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sargraph.core.errors import DataError
 from sargraph.core.types import NO_ROW, NO_TIME
 from sargraph.events.schema import CLICK, RECOMMEND, SEARCH
 from sargraph.events.split import LEFT_OUT, TEST, TRAIN, VALID, SplitConfig, split_events
@@ -52,6 +53,14 @@ def test_a_graph_built_from_training_events_is_clean(kind, twins):
     assert result.ok
     assert result.num_edges > 100
     assert result.to_frame().empty
+
+
+def test_a_leaking_graph_is_refused_in_one_line_and_a_clean_one_is_not(world):
+    events, split, graph = world
+    audit(graph, events, split).refuse()
+    with pytest.raises(DataError, match="knows of held-out events") as caught:
+        audit(build_graph(events), events, split).refuse()
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("part", [VALID, TEST, LEFT_OUT])
