@@ -113,7 +113,16 @@ def _print(text: str) -> None:
 
 
 def _print_json(value: Any) -> None:
-    _print(json.dumps(value, ensure_ascii=False, default=str))
+    _print(json.dumps(_without_nan(value), ensure_ascii=False, default=str, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """The same value with null for NaN, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and value != value else value
 
 
 def _fail(line: str, status: int) -> None:

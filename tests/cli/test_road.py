@@ -18,6 +18,35 @@ def road(world, tmp_path_factory):
     return tmp_path_factory.mktemp("road")
 
 
+RUN = """
+name = "tiny"
+[simulate]
+num_users = 40
+num_days = 6
+[ingest]
+recipe = "synthetic"
+[train.config]
+dim = 8
+num_epochs = 1
+[fit]
+inits = []
+[evaluate]
+max_requests = 20
+validation_requests = 50
+"""
+EXPECTED = """
+events = "other"
+seeds = [0]
+[[figures]]
+task = "search"
+model = "nobody"
+candidates = "1+99"
+metric = "NDCG@10"
+value = 0.5
+tolerance = 0.01
+"""
+
+
 def done(result):
     assert result.status == 0, result.err
     return result.out
@@ -50,6 +79,8 @@ def test_the_road_from_graph_to_report(command, world, road):
     for name in ("emb", "virtual", "model", "report"):
         assert done(command("describe", road / name))
     assert (road / "report" / "report.html").is_file()
+    out = done(command("evaluate", road / "emb", events, "--out", road / "other", "--json"))
+    assert {row["model"] for row in json.loads(out)["figures"]} >= {"uditsr", "popularity"}
 
 
 def test_explain_edge_reads_a_virtual_query_in_words(command, world, road):
@@ -69,6 +100,17 @@ def test_similar_shows_neighbours_and_on_request_the_evidence(command, world):
     assert len(plain["rows"]) == 3
     assert plain["rows"][0]["similarity"] >= plain["rows"][1]["similarity"]
     assert "shared_items" in done(command("similar", world / "users", 1, "--explain"))
+
+
+def test_run_walks_the_road_of_a_file_and_compares_with_what_was_expected(command, tmp_path):
+    (tmp_path / "run.toml").write_text(RUN)
+    (tmp_path / "expected.toml").write_text(EXPECTED)
+    out = done(command("run", tmp_path / "run.toml", "--out", tmp_path / "runs"))
+    assert "training" in out and "not those the expected figures were measured on" in out
+    assert "missing: search, nobody" in out
+    assert (tmp_path / "runs" / "tiny" / "report.html").is_file()
+    again = command("run", tmp_path / "run.toml", "--out", tmp_path / "runs", "--json")
+    assert set(json.loads(done(again))["seconds"].values()) == {0.0}
 
 
 def test_doctor_names_versions_and_data(command):
