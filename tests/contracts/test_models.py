@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,19 +98,21 @@ class TestScorer:
     def test_a_saved_model_scores_the_same(self, fitted, name, asked):
         assert np.array_equal(fitted[name][0].score(*asked), fitted[name][2].score(*asked))
 
-    def test_a_later_event_changes_no_score(self, fitted, name, asked, events):
-        """Scores of the earliest requests stay when all later events are gone."""
-        requests, candidates = asked
-        early = np.flatnonzero(requests.as_of == requests.as_of.min())
-        model = fitted[name][0]
-        before = model.score(requests.take(early), candidates[early])
-        if isinstance(model, SequenceModel):
-            hidden = SequenceModel(
-                model.name, model.module, model.config, events,
-                model.visible & (events.time < requests.as_of.min()), model.drop_target,
-            )  # fmt: skip
-            model = hidden
-        assert np.array_equal(model.score(requests.take(early), candidates[early]), before)
+
+@pytest.mark.parametrize("task", ["search", "recommend"])
+@pytest.mark.parametrize("name", SEQUENCE_MODELS.names())
+def test_a_later_event_changes_no_score(fitted, name, task, events, split):
+    """Scores stay when all later events are hidden, and change when all earlier ones are."""
+    requests = requests_for(events, split, TEST, task)
+    first = requests.as_of.min()
+    early = requests.take(np.flatnonzero(requests.as_of == first))
+    candidates = np.random.default_rng(1).integers(0, len(events.items), (len(early), 6))
+    model = fitted[name][0]
+    without_later = replace(model, visible=model.visible & (events.time < first))
+    without_earlier = replace(model, visible=model.visible & (events.time >= first))
+    scores = model.score(early, candidates)
+    assert np.array_equal(without_later.score(early, candidates), scores)
+    assert not np.array_equal(without_earlier.score(early, candidates), scores)
 
 
 @pytest.mark.parametrize("name", NAMES)
