@@ -57,18 +57,21 @@ class Page:
         )
         return str(html)
 
-    def save(self, path: Path | str) -> Path:
-        """Write the page. Returns the path."""
+    def text(self) -> str:
+        """The whole page as HTML."""
         head = (
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>{escape(self.title)}</title><style>{_STYLE}</style>"
         )
         lead = f'<p class="lead">{escape(self.lead)}</p>' if self.lead else ""
         body = f"<main><h1>{escape(self.title)}</h1>{lead}{''.join(self._parts)}</main>"
-        text = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
+        return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
+
+    def save(self, path: Path | str) -> Path:
+        """Write the page. Returns the path."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        target.write_text(self.text(), encoding="utf-8")
         return target
 
 

@@ -24,6 +24,39 @@ from sargraph.events.schema import (
 from sargraph.events.vocabulary import Vocabulary
 
 VOCABULARIES = ("user", "item", "query", "term")
+CATEGORIES = "category.parquet"
+FOLLOWS = "follows.parquet"
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Categories of items: a vocabulary over all levels, and the categories of each item.
+
+    Ids are `level/id`, so that equal ids of two levels stay apart. `level` int64 [categories],
+    1 = the broadest. `of_item`: category rows of each item, the broadest first.
+    """
+
+    vocabulary: Vocabulary
+    level: IntArray
+    of_item: Ragged
+
+    def save(self, folder: Path) -> None:
+        """Write `category.parquet` (id, name, level) and `item_categories.parquet`."""
+        ids, names = list(self.vocabulary.ids), list(self.vocabulary.names)
+        write_columns(folder / CATEGORIES, {"id": ids, "name": names, "level": self.level})
+        write_ragged(folder / "item_categories.parquet", self.of_item)
+
+    @classmethod
+    def load(cls, folder: Path) -> Categories | None:
+        """Read what `save` wrote; None where the events have no categories."""
+        if not (folder / CATEGORIES).is_file():
+            return None
+        columns = read_columns(folder / CATEGORIES)
+        return cls(
+            Vocabulary(columns["id"].tolist(), columns["name"].tolist()),
+            columns["level"].astype(np.int64),
+            read_ragged(folder / "item_categories.parquet"),
+        )
 
 
 @dataclass(frozen=True)
@@ -31,8 +64,9 @@ class Events:
     """All events of a data set, sorted by (user, time, order in the log); the row is the event.
 
     `columns` holds the arrays of `schema.COLUMNS`, all of one length. `query_terms` and
-    `item_terms` give the term rows of each query and of each item's text. `name` is the data
-    set, `time_kind` what `time` means, `query_kind` where query texts come from. `report` holds
+    `item_terms` give the term rows of each query and of each item's text; `categories` and
+    `follows` (the user rows that each user follows) are None where the log has none. `name` is
+    the data set, `time_kind` what `time` means, `query_kind` where query texts come from. `report` holds
     the counts of the ingestion (rows read, used, quarantined by reason, ...). `split` is the
     recipe's default split as a plain dictionary.
     """
@@ -41,6 +75,8 @@ class Events:
     vocabularies: dict[str, Vocabulary]
     query_terms: Ragged
     item_terms: Ragged
+    categories: Categories | None = None
+    follows: Ragged | None = None
     name: str = "events"
     time_kind: TimeKind = "ms"
     query_kind: QueryKind = "real"
@@ -134,10 +170,12 @@ class Events:
         config: dict[str, Any] | None = None,
         seed: int | None = None,
         extra_files: dict[str, dict[str, Any]] | None = None,
+        pages: dict[str, str] | None = None,
     ) -> Events:
         """Write the artefact; returns the events with their content hash.
 
-        `extra_files` maps further Parquet file names (such as the quarantine) to their columns.
+        `extra_files` maps further Parquet file names (such as the quarantine) to their columns,
+        `pages` names of texts to their content.
         """
         about = {
             "name": self.name,
@@ -152,8 +190,14 @@ class Events:
                 vocabulary.save(folder / f"{kind}.parquet")
             write_ragged(folder / "query_terms.parquet", self.query_terms)
             write_ragged(folder / "item_terms.parquet", self.item_terms)
+            if self.categories is not None:
+                self.categories.save(folder)
+            if self.follows is not None:
+                write_ragged(folder / FOLLOWS, self.follows)
             for name, columns in (extra_files or {}).items():
                 write_columns(folder / name, columns)
+            for name, text in (pages or {}).items():
+                (folder / name).write_text(text, encoding="utf-8")
             report = json.dumps(self.report, indent=2, sort_keys=True, ensure_ascii=False)
             (folder / "report.json").write_text(report + "\n", encoding="utf-8")
         return replace(self, content_hash=read_manifest(path, verify=False).content_hash)
@@ -166,10 +210,12 @@ class Events:
         about = manifest.config
         columns = read_columns(folder / "events.parquet")
         return cls(
-            columns={name: columns[name].astype(dtype) for name, dtype in COLUMNS.items()},
+            columns={n: np.asarray(columns[n], dtype=dtype) for n, dtype in COLUMNS.items()},
             vocabularies={k: Vocabulary.load(folder / f"{k}.parquet") for k in VOCABULARIES},
             query_terms=read_ragged(folder / "query_terms.parquet"),
             item_terms=read_ragged(folder / "item_terms.parquet"),
+            categories=Categories.load(folder),
+            follows=read_ragged(folder / FOLLOWS) if (folder / FOLLOWS).is_file() else None,
             name=about["name"],
             time_kind=about["time_kind"],
             query_kind=about["query_kind"],

@@ -11,8 +11,10 @@ from pydantic import BeforeValidator, Field
 
 from sargraph.core.config import Config, apply_overrides, parse_config, read_toml
 from sargraph.core.errors import BadInputError, RecipeError, nearest
+from sargraph.events.contradictions import contradiction
 from sargraph.events.reading.recipe_fields import (
     ActionRule,
+    Attribution,
     IdColumn,
     Keep,
     Names,
@@ -33,9 +35,10 @@ class FileSource(Config):
     """Path inside the source folder; may hold `*`."""
     many: bool = False
     """Read all files that `*` fits, in the order of their names; else exactly one may fit."""
-    format: Literal["csv", "tsv", "parquet", "jsonl", "sequences", "json_lists"] = "csv"
+    format: Literal["csv", "tsv", "parquet", "jsonl", "sequences", "json_lists", "jdsearch"] = "csv"
     """`sequences`: a line is `user item item ...` in order (columns user, item, place);
-    `json_lists`: one JSON object of lists (columns id, values). `.gz` is unpacked."""
+    `json_lists`: one JSON object of lists (columns id, values); `jdsearch`: a line per user of
+    lists side by side (columns user, query, item, action, place). `.gz` is unpacked."""
     encoding: str = "utf-8"
     """Encoding of a text file."""
     delimiter: str | None = Field(None, min_length=1, max_length=1)
@@ -47,8 +50,9 @@ class FileSource(Config):
 class Table(FileSource):
     """One log: its columns as fields of the event."""
 
-    source: Literal["search", "recommend"]
-    """Where the events of this log happened."""
+    source: Literal["search", "recommend", "by_query", "attributed"]
+    """Where the events of this log happened; `by_query`: rows with an empty query in
+    recommendation, the others in search; `attributed`: as `attribution` says."""
     user: Annotated[IdColumn, BeforeValidator(as_column)]
     """The user's id."""
     item: Annotated[IdColumn | None, BeforeValidator(as_column)] = None
@@ -57,6 +61,11 @@ class Table(FileSource):
     """When it happened, or "none"."""
     query: Annotated[TermsColumn | None, BeforeValidator(as_column)] = None
     """The query of a search."""
+    attribution: Attribution | None = None
+    """How rows are given to the search before them, for source "attributed"."""
+    slate: Annotated[TermsColumn | None, BeforeValidator(as_column)] = None
+    """List of the item ids that were shown with a row's item: each other one is an impression of
+    the same time and search, at its place in the list (from 0)."""
     search: Names = ()
     """Columns that together name one search of a user; without them one time and query is one."""
     action: Annotated[ActionRule, BeforeValidator(as_action)] = ActionRule()
@@ -82,6 +91,12 @@ class Lookup(FileSource):
     """Column of readable names."""
     terms: tuple[TermsColumn, ...] = ()
     """Columns of an item's own text."""
+    categories: tuple[TermsColumn, ...] = ()
+    """Columns of an item's categories, the broadest level first."""
+    category_names: tuple[Names, ...] = ()
+    """Columns of the readable names of these categories, level by level."""
+    follows: TermsColumn | None = None
+    """Column of the ids that a user follows."""
     optional: bool = False
     """The file may be absent; the report says so."""
 
@@ -119,6 +134,15 @@ class Recipe(Config):
     """A longer pause ends a session."""
     max_query_terms: int = Field(100, ge=1)
     """Further terms of a query are cut, and counted."""
+    duplicates: Literal["keep", "first", "last", "count"] = "first"
+    """What stays of events equal in user, item, query, time, source and action: all, one, or the
+    first with the number of them as its weight."""
+    max_user_events: int = Field(0, ge=0)
+    """Of a user with more events the most recent stay, the others are counted; 0 = all."""
+    memory_limit: str = Field("1GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$")
+    """What the database may hold in memory before it goes to disk."""
+    threads: int = Field(0, ge=0)
+    """Threads of the database; 0 = one per core."""
     tables: tuple[Table, ...] = Field(min_length=1)
     """The logs; events of equal time keep this order."""
     lookups: tuple[Lookup, ...] = ()
@@ -154,7 +178,7 @@ def read_recipe(recipe: str | Path | Recipe, overrides: Sequence[str] = ()) -> R
         parsed = parse_config(Recipe, apply_overrides(data, overrides), where)
     except BadInputError as error:
         raise RecipeError(str(error)) from None
-    problem = _contradiction(parsed)
+    problem = contradiction(parsed)
     if problem:
         raise RecipeError(f"{where}: {problem}")
     return parsed
@@ -170,37 +194,3 @@ def _locate(recipe: str | Path) -> Path:
     raise RecipeError(
         f"no recipe '{recipe}', neither a file nor a shipped one; {nearest(str(recipe), shipped)}"
     )
-
-
-def _contradiction(recipe: Recipe) -> str | None:
-    """The first thing in a recipe that cannot be meant, or None."""
-    for source in (*recipe.tables, *recipe.lookups):
-        if Path(source.file).is_absolute() or ".." in Path(source.file).parts:
-            return f"file '{source.file}' leads out of the source folder; give a path inside it"
-    for table in recipe.tables:
-        problem = _table_contradiction(table, recipe.time_kind)
-        if problem:
-            return f"table '{table.file}': {problem}"
-    if recipe.derive and not any(lookup.terms for lookup in recipe.lookups):
-        return "[derive] needs a lookup of items with terms"
-    return None
-
-
-def _table_contradiction(table: Table, time_kind: TimeKind) -> str | None:
-    unit = table.time.unit
-    kind = "ordinal" if unit == "ordinal" else "ms"
-    if table.source == "search" and table.query is None:
-        return "a search table needs `query`"
-    if table.source == "recommend" and (table.item is None or table.query is not None):
-        return "a recommend table needs `item` and has no `query`"
-    if table.source == "recommend" and table.item is not None and table.item.optional:
-        return "only the item of a search can be optional"
-    if unit != "none" and kind != time_kind:
-        return f"time is in '{unit}' but time_kind is '{time_kind}'"
-    if unit not in ("none", "date") and not table.time.column:
-        return 'time needs `column`, or the text "none" where the log has no time'
-    if unit == "date" and not table.time.year:
-        return "time in date parts needs `year`"
-    if table.group_by and table.query is None:
-        return "`group_by` joins the terms of a query, and there is none"
-    return None

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
+import numpy as np
+from numba import njit
+
+from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, CodeArray, IntArray
 
 MINUTE = 60_000
 
+_SMALLEST_TABLE = 1024
+
 
 def number_sessions(
-    user: IntArray,
+    user: CodeArray,
     time: IntArray,
-    search: IntArray,
-    query: IntArray,
+    search: CodeArray,
+    query: CodeArray,
     *,
     is_search: BoolArray,
     gap: int | None,
@@ -24,57 +29,66 @@ def number_sessions(
     in time lie more than `gap` ms apart. Recommendation: a user's events of both sources form
     stretches without a pause over `gap`; the recommendation events of a stretch share a number.
     Untimed recommendation events, and those of a log without clock times (`gap` None), have -1.
-    Cost: O(n log n).
+    Cost: O(n), with a hash table as large as the searches of one user.
     """
-    key = np.full(len(user), NO_ROW, dtype=np.int64)
-    key[is_search] = _searches(user, time, search, query, is_search, gap)
-    stretched = ~is_search & (time != NO_TIME) & (gap is not None)
-    key[stretched] = stretches(user, time, gap or 0)[stretched] + key.max(initial=NO_ROW) + 1
-    return _by_first_appearance(key)
+    return np.asarray(_number(user, time, search, query, is_search, gap is not None, gap or 0))
 
 
-def stretches(user: IntArray, time: IntArray, gap: int) -> IntArray:
-    """Number of the stretch of each event: a new one with a new user or after more than `gap` ms.
-
-    Events must be sorted by (user, time).
-    """
-    return np.cumsum(_starts([user], time, gap)) - 1
-
-
-def _searches(
-    user: IntArray,
-    time: IntArray,
-    search: IntArray,
-    query: IntArray,
-    is_search: BoolArray,
-    gap: int | None,
-) -> IntArray:
-    keys = [column[is_search] for column in (query, search, user)]
-    moment = time[is_search]
-    order = np.lexsort([moment, *keys])
-    starts = _starts([key[order] for key in keys], moment[order], gap)
-    number = np.empty(len(order), dtype=np.int64)
-    number[order] = np.cumsum(starts) - 1
-    return number
-
-
-def _starts(keys: list[IntArray], time: IntArray, gap: int | None) -> BoolArray:
-    """True where a key differs from the one before, or the pause before is longer than `gap`."""
-    starts = np.ones(len(time), dtype=bool)
-    if len(time) > 1:
-        changed = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+@njit(cache=True, nogil=True)
+def _number(
+    user: Any, time: Any, search: Any, query: Any, is_search: Any, has_gap: bool, gap: int
+) -> Any:
+    numbers = np.full(len(user), NO_ROW, np.int64)
+    # The latest row of each search of the user at hand. Rows of users before are lower than
+    # `start`: they count as empty, so that the table need not be cleared.
+    latest = np.full(_SMALLEST_TABLE, -1, np.int64)
+    start, held, total, stretch = 0, 0, 0, NO_ROW
+    for row in range(len(user)):
+        if row == 0 or user[row] != user[row - 1]:
+            start, held, stretch = row, 0, NO_ROW
         # Compared by addition: the difference to NO_TIME would overflow.
-        paused = time[1:] > time[:-1] + gap if gap is not None else np.zeros_like(changed)
-        starts[1:] = changed | paused
-    return starts
-
-
-def _by_first_appearance(key: IntArray) -> IntArray:
-    """Renumber keys 0, 1, ... in the order in which they first appear; -1 stays."""
-    numbers = np.full(len(key), NO_ROW, dtype=np.int64)
-    has_key = key != NO_ROW
-    first, member = np.unique(key[has_key], return_index=True, return_inverse=True)[1:]
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    numbers[has_key] = rank[member]
+        elif has_gap and time[row] > time[row - 1] + gap:
+            stretch = NO_ROW
+        if is_search[row]:
+            slot = _slot(latest, search, query, row, start)
+            last = latest[slot]
+            latest[slot] = row
+            if last >= start and not (has_gap and time[row] > time[last] + gap):
+                numbers[row] = numbers[last]
+                continue
+            numbers[row] = total
+            total += 1
+            if last < start:
+                held += 1
+                if 2 * held > len(latest):
+                    latest = _grown(latest, search, query, start)
+        elif has_gap and time[row] != NO_TIME:
+            if stretch == NO_ROW:
+                stretch = total
+                total += 1
+            numbers[row] = stretch
     return numbers
+
+
+@njit(cache=True, nogil=True)
+def _slot(latest: Any, search: Any, query: Any, row: int, start: int) -> int:
+    """Place of the row's (search, query) in the table, or the empty place where it belongs."""
+    mask = np.uint64(len(latest) - 1)
+    mixed = np.uint64(search[row]) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ np.uint64(query[row])) * np.uint64(0xC2B2AE3D27D4EB4F)
+    slot = (mixed ^ (mixed >> np.uint64(32))) & mask
+    while True:
+        other = latest[slot]
+        if other < start or (search[other] == search[row] and query[other] == query[row]):
+            return int(slot)
+        slot = (slot + np.uint64(1)) & mask
+
+
+@njit(cache=True, nogil=True)
+def _grown(latest: Any, search: Any, query: Any, start: int) -> Any:
+    """The same searches in a table of four times the size."""
+    larger = np.full(4 * len(latest), -1, np.int64)
+    for row in latest:
+        if row >= start:
+            larger[_slot(larger, search, query, row, start)] = row
+    return larger

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sargraph.core.artifact import writing
-from sargraph.core.table import write_columns
-from sargraph.core.types import NO_ROW, NO_TIME, Array, IntArray
-from sargraph.events.simulation.kuaisar_files import write_kuaisar
-from sargraph.events.simulation.recommending import Batches, live_recommendations
+from sargraph.core.errors import ConfigError, nearest
+from sargraph.core.progress import progress
+from sargraph.core.types import NO_ROW, IntArray
+from sargraph.events.simulation import kuaisar_files as files
+from sargraph.events.simulation import truth
+from sargraph.events.simulation.recommending import Batches, calibrate, live_recommendations
 from sargraph.events.simulation.searching import Searches, search_all
-from sargraph.events.simulation.timeline import draw_timeline
-from sargraph.events.simulation.topics import SUBTOPICS_PER_TOPIC, TOPICS, WORDS_PER_SUBTOPIC
-from sargraph.events.simulation.world import SimulateConfig, World, plant_world
+from sargraph.events.simulation.settings import SimulateConfig
+from sargraph.events.simulation.sinks import FORMATS, CsvSink, Format, ParquetSink, Sink
+from sargraph.events.simulation.timeline import Timeline, draw_timeline
+from sargraph.events.simulation.world import Items, World, plant_world
 
 __all__ = ["SimulateConfig", "SimulationSummary", "simulate"]
+
+LOGS = ("rec_inter", "src_inter")
 
 
 @dataclass(frozen=True)
@@ -29,15 +35,15 @@ class SimulationSummary:
     num_users: int
     num_items: int
     num_terms: int
-    batches: int
-    recommended: int
-    recommended_clicked: int
-    searches: int
-    searches_without_click: int
-    found: int
-    found_clicked: int
-    s2r_transitions: int
-    r2s_transitions: int
+    batches: int = 0
+    recommended: int = 0
+    recommended_clicked: int = 0
+    searches: int = 0
+    searches_without_click: int = 0
+    found: int = 0
+    found_clicked: int = 0
+    s2r_transitions: int = 0
+    r2s_transitions: int = 0
 
     @property
     def recommendation_click_rate(self) -> float:
@@ -50,149 +56,153 @@ class SimulationSummary:
         return self.found_clicked / max(self.found, 1)
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """All that the users of one shard did."""
+
+    world: World
+    timeline: Timeline
+    batches: Batches
+    searches: Searches
+
+
 def simulate(
-    out: Path | str, config: SimulateConfig | None = None, *, seed: int = 0
+    out: Path | str,
+    config: SimulateConfig | None = None,
+    *,
+    preset: str | None = None,
+    format: Format = "csv",
+    seed: int = 0,
 ) -> SimulationSummary:
     """Write the raw logs of a simulated platform into the folder `out`.
 
-    KuaiSAR's five CSV files, `terms.csv` and `titles.csv` for readable names, and `truth/`:
-    `user_intents`, `communities`, `items`, `demands`, `transitions` (Parquet) and
-    `settings.json`. Each source has a demand of its own (a Markov chain over sub-topics), so that
-    what a user searches tells of later recommendations only through the S2R effect, and the
-    other way round only through the R2S effect, beyond the inherent intents both share.
-    The same config and seed give the same bytes. Raises ConfigError (too few items),
-    ArtifactError (`out` is a folder of something else). Cost: O(impressions).
+    The world is `config`, or the one that `SimulateConfig.preset` knows as `preset`.
+    `format` "csv" gives KuaiSAR's five CSV files, `terms.csv` and `titles.csv` for readable names
+    (recipe `synthetic`); "parquet" the same columns with native types, the two logs as folders of
+    one part per shard (recipe `synthetic_parquet`). `truth/` holds `user_intents`,
+    `communities`, `items`, `seasons`, `demands`, `transitions` (Parquet) and `settings.json`.
+    Each source has a demand of its own (a Markov chain over sub-topics), so that what a user
+    searches tells of later recommendations only through the S2R effect, and the other way round
+    only through the R2S effect, beyond the inherent intents both share.
+    The same config and seed give the same bytes; a shard does not depend on the others. Raises
+    ConfigError (too few items, unknown preset or format), ArtifactError (`out` is a folder of
+    something else). Cost: O(impressions), some 2 us each; memory O(users of a shard).
     """
-    config = config or SimulateConfig()
-    world = plant_world(config, seed)
-    timeline = draw_timeline(world, seed)
-    batches = live_recommendations(world, timeline, seed)
-    searches = search_all(world, timeline, batches, seed)
+    config = _chosen(config, preset)
+    if format not in FORMATS:
+        raise ConfigError(f"unknown format '{format}'; {nearest(format, FORMATS)}")
     settings = config.model_dump(mode="json")
+    first = plant_world(config, seed)
+    summary = SimulationSummary(
+        Path(out), config.num_users, len(first.items), len(first.vocabulary)
+    )
     with writing(out, "simulation", config=settings, seed=seed) as folder:
-        write_kuaisar(folder, world, timeline, batches, searches, seed)
-        transitions = _transitions(world, batches, searches)
-        _write_truth(folder / "truth", world, batches, searches, transitions)
+        summary = _write_logs(folder, config, first.items, format, seed, summary)
+        for name, columns in (
+            ("item_features", files.item_columns(first, seed)),
+            ("terms", files.term_columns(first)),
+            ("titles", files.title_columns(first)),
+            ("truth/items", truth.true_item_columns(first)),
+            ("truth/seasons", truth.season_columns(first)),
+        ):
+            with _sink(folder, name, format) as sink:
+                sink.write(columns)
         text = json.dumps({"seed": seed, **settings}, indent=2, sort_keys=True)
         (folder / "truth" / "settings.json").write_text(text + "\n", encoding="utf-8")
-    return _summary(Path(out), world, batches, searches, transitions)
+    return summary
 
 
-def _write_truth(
+def _chosen(config: SimulateConfig | None, preset: str | None) -> SimulateConfig:
+    if config is not None and preset is not None:
+        raise ConfigError(f"got a config and preset '{preset}', expected one of them")
+    return config or SimulateConfig.preset(preset or "planted")
+
+
+def _write_logs(
     folder: Path,
-    world: World,
-    batches: Batches,
-    searches: Searches,
-    transitions: dict[str, Array],
-) -> None:
-    folder.mkdir()
-    shares = world.topic_shares
-    user, topic = np.nonzero(shares > 0)
-    intents: dict[str, Array] = {
-        "user_id": user + 1,
-        "topic": _topic_names(topic),
-        "share": shares[user, topic],
-    }
-    items: dict[str, Array] = {
-        "item_id": world.items.ids,
-        "topic": _topic_names(world.items.topic),
-        "subtopic": world.items.subtopic,
-        "quality": world.items.quality,
-    }
-    members = {"user_id": np.arange(len(world.users)) + 1, "community": world.users.community}
-    write_columns(folder / "user_intents.parquet", intents)
-    write_columns(folder / "communities.parquet", members)
-    write_columns(folder / "items.parquet", items)
-    write_columns(folder / "demands.parquet", _demands(batches, searches))
-    write_columns(folder / "transitions.parquet", transitions)
-
-
-def _topic_names(topic: IntArray) -> Array:
-    return np.array(TOPICS, dtype=object)[topic]
-
-
-def _demands(batches: Batches, searches: Searches) -> dict[str, Array]:
-    """The demand behind every batch and every search, by user and time.
-
-    `cause`: own (from the inherent intents or carried on), explored (a search from outside them),
-    search (a batch that followed a search), click (a search opened from an item).
-    """
-    sources = ["recommend"] * len(batches.user) + ["search"] * len(searches.user)
-    followed = np.where(batches.searched_at != NO_TIME, "search", "own")
-    planned = np.where(searches.explored, "explored", "own")
-    caused = np.where(searches.batch != NO_ROW, "click", planned)
-    user = np.concatenate([batches.user, searches.user])
-    time = np.concatenate([batches.time, searches.time])
-    subtopic = np.concatenate([batches.demand, searches.word // WORDS_PER_SUBTOPIC])
-    cause = np.concatenate([followed, caused]).astype(object)
-    order = np.lexsort((time, user))
-    return {
-        "user_id": user[order] + 1,
-        "time": time[order],
-        "source": np.array(sources, dtype=object)[order],
-        "topic": _topic_names(subtopic[order] // SUBTOPICS_PER_TOPIC),
-        "subtopic": subtopic[order],
-        "cause": cause[order],
-    }
-
-
-def _transitions(world: World, batches: Batches, searches: Searches) -> dict[str, Array]:
-    """Every planted transition: S2R ends in a clicked item, R2S starts from one.
-
-    S2R: a clicked item of the searched topic in a batch that followed a search. R2S: a clicked
-    item and the search about it. `search_session_id` counts the searches of a user.
-    """
-    row, column = np.nonzero(batches.clicked & (batches.searched_at != NO_TIME)[:, None])
-    item = batches.shown[row, column]
-    wanted = world.items.topic[item] == batches.demand[row] // SUBTOPICS_PER_TOPIC
-    row, item = row[wanted], item[wanted]
-    search = np.flatnonzero(searches.batch != NO_ROW)
-    if not world.config.r2s_effect:
-        search = search[:0]
-    batch = searches.batch[search]
-    opener = batches.shown[batch, batches.opened[batch]]
-    numbers = _session_number(searches, batches.user[row], batches.searched_at[row])
-    return {
-        "kind": np.array(["S2R"] * len(row) + ["R2S"] * len(search), dtype=object),
-        "user_id": np.concatenate([batches.user[row], searches.user[search]]) + 1,
-        "from_time": np.concatenate([batches.searched_at[row], batches.time[batch]]),
-        "to_time": np.concatenate([batches.time[row], searches.time[search]]),
-        "item_id": world.items.ids[np.concatenate([item, opener])],
-        "search_session_id": np.concatenate([numbers, searches.number[search]]),
-        "topic": _topic_names(world.items.topic[np.concatenate([item, opener])]),
-    }
-
-
-def _session_number(searches: Searches, user: IntArray, time: IntArray) -> IntArray:
-    """The number of the search that a user made at a time."""
-    first = int(searches.time.min()) if len(searches.time) else 0
-    # One sortable key for (user, time); times are small once the first is taken off.
-    span = int(searches.time.max()) - first + 1 if len(searches.time) else 1
-    place = np.searchsorted(
-        searches.user * span + searches.time - first, user * span + time - first
-    )
-    return searches.number[place]
-
-
-def _summary(
-    path: Path,
-    world: World,
-    batches: Batches,
-    searches: Searches,
-    transitions: dict[str, Array],
+    config: SimulateConfig,
+    items: Items,
+    format: Format,
+    seed: int,
+    summary: SimulationSummary,
 ) -> SimulationSummary:
-    return SimulationSummary(
-        path=path,
-        num_users=len(world.users),
-        num_items=len(world.items),
-        num_terms=len(world.vocabulary),
-        batches=len(batches.user),
-        recommended=int((batches.shown != NO_ROW).sum()),
-        recommended_clicked=int(batches.clicked.sum()),
-        searches=len(searches.user),
-        searches_without_click=int((~searches.clicked.any(axis=1)).sum()),
-        found=int((searches.shown != NO_ROW).sum()),
-        found_clicked=int(searches.clicked.sum()),
-        s2r_transitions=int((transitions["kind"] == "S2R").sum()),
-        r2s_transitions=int((transitions["kind"] == "R2S").sum()),
-    )
+    """Live and write shard by shard; what all users have in common is written at the end."""
+    (folder / "truth").mkdir()
+    activity: list[tuple[IntArray, IntArray, IntArray]] = []
+    intercept = None
+    with ExitStack() as stack:
+        sinks: dict[str, Sink] = {}
+        for number in progress(range(config.num_shards), "simulating"):
+            world = plant_world(config, seed, number, items)
+            timeline = draw_timeline(world, seed)
+            if intercept is None:
+                intercept = calibrate(world, timeline, seed)
+            batches = live_recommendations(world, timeline, seed, intercept)
+            shard = _Shard(world, timeline, batches, search_all(world, timeline, batches, seed))
+            summary = _write_shard(folder, shard, sinks, stack, format, seed, summary)
+            activity.append(_activity(shard))
+        communities, searches, shown = (np.concatenate(part) for part in zip(*activity, strict=True))
+        features = files.user_columns(communities, searches, shown, config.similar_users, seed)
+        stack.enter_context(_sink(folder, "user_features", format)).write(features)
+    return summary
+
+
+def _activity(shard: _Shard) -> tuple[IntArray, IntArray, IntArray]:
+    """Community, number of searches and number of batches of each user."""
+    n = len(shard.world.users)
+    searches = np.bincount(shard.searches.user, minlength=n)
+    return shard.world.users.community, searches, np.bincount(shard.batches.user, minlength=n)
+
+
+def _write_shard(
+    folder: Path,
+    shard: _Shard,
+    sinks: dict[str, Sink],
+    stack: ExitStack,
+    format: Format,
+    seed: int,
+    summary: SimulationSummary,
+) -> SimulationSummary:
+    world, batches, searches = shard.world, shard.batches, shard.searches
+    transitions = truth.transition_columns(world, batches, searches)
+    for name, columns in (
+        ("rec_inter", files.recommendation_columns(world, shard.timeline, batches, seed)),
+        ("src_inter", files.search_columns(world, searches)),
+        ("social_network", files.follow_columns(world, seed)),
+        ("truth/user_intents", truth.intent_columns(world)),
+        ("truth/communities", truth.community_columns(world)),
+        ("truth/demands", truth.demand_columns(world, batches, searches)),
+        ("truth/transitions", transitions),
+    ):
+        if format == "parquet" and name in LOGS:
+            (folder / name).mkdir(exist_ok=True)
+            with _sink(folder, f"{name}/part-{world.shard:04d}", format) as part:
+                part.write(columns)
+            continue
+        if name not in sinks:
+            sinks[name] = stack.enter_context(_sink(folder, name, format))
+        sinks[name].write(columns)
+    return _add_up(summary, batches, searches, truth.count_transitions(transitions))
+
+
+def _sink(folder: Path, name: str, format: Format) -> Sink:
+    if format == "parquet" or name.startswith("truth/"):
+        return ParquetSink(folder / f"{name}.parquet")
+    return CsvSink(folder / f"{name}.csv")
+
+
+def _add_up(
+    summary: SimulationSummary, batches: Batches, searches: Searches, transitions: tuple[int, int]
+) -> SimulationSummary:
+    counts = {
+        "batches": len(batches.user),
+        "recommended": int((batches.shown != NO_ROW).sum()),
+        "recommended_clicked": int(batches.clicked.sum()),
+        "searches": len(searches.user),
+        "searches_without_click": int((~searches.clicked.any(axis=1)).sum()),
+        "found": int((searches.shown != NO_ROW).sum()),
+        "found_clicked": int(searches.clicked.sum()),
+        "s2r_transitions": transitions[0],
+        "r2s_transitions": transitions[1],
+    }
+    return replace(summary, **{name: getattr(summary, name) + n for name, n in counts.items()})

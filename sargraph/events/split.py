@@ -32,6 +32,8 @@ class SplitConfig(Config):
     """The timed events whose quantiles set the cuts."""
     untimed_share: float = Field(0.2, ge=0, lt=0.7)
     """Share of each user's untimed choices held out for test; half as many again for validation."""
+    cuts: tuple[int, int] | None = None
+    """The validation and the test cut themselves, as times, in place of the shares."""
     twins: bool = False
     """Remove a target's (user, item) pair from every other event, edge and history."""
 
@@ -111,19 +113,25 @@ def requests_for(
 
 
 def _by_time(events: Events, config: SplitConfig) -> tuple[np.ndarray, tuple[int, int]]:  # type: ignore[type-arg]
+    cut_valid, cut_test = config.cuts or _quantiles(events, config)
+    part = np.full(len(events), TRAIN, dtype=np.int8)
+    part[events.is_timed & (events.time >= cut_valid)] = VALID
+    part[events.is_timed & (events.time >= cut_test)] = TEST
+    return part, (cut_valid, cut_test)
+
+
+def _quantiles(events: Events, config: SplitConfig) -> tuple[int, int]:
+    """The times at which the last `valid_share + test_share` and `test_share` begin."""
     counted = events.is_timed & (events.is_search if config.quantile_of == "search" else True)
     times = np.sort(events.time[counted])
     if len(times) == 0:
         raise DataError("a split by time needs timed events, got none; use kind = 'leave_last_out'")
     last = len(times) - 1
-    cut_valid, cut_test = (
-        int(times[min(last, int(len(times) * share))])
-        for share in (1 - config.valid_share - config.test_share, 1 - config.test_share)
+    before_valid, before_test = 1 - config.valid_share - config.test_share, 1 - config.test_share
+    return (
+        int(times[min(last, int(len(times) * before_valid))]),
+        int(times[min(last, int(len(times) * before_test))]),
     )
-    part = np.full(len(events), TRAIN, dtype=np.int8)
-    part[events.is_timed & (events.time >= cut_valid)] = VALID
-    part[events.is_timed & (events.time >= cut_test)] = TEST
-    return part, (cut_valid, cut_test)
 
 
 def _hold_out_untimed(events: Events, part: np.ndarray, config: SplitConfig, seed: int) -> None:  # type: ignore[type-arg]

@@ -18,8 +18,9 @@ from sargraph.core.table import (
     write_ragged,
     write_tensors,
 )
-from sargraph.core.types import NO_ROW, NO_TIME, FloatArray, IntArray
+from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, FloatArray, IntArray
 from sargraph.events.vocabulary import Vocabulary
+from sargraph.graph.csr import CSR, build_csr
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -36,7 +37,7 @@ LED_TO: EdgeType = ("query", "led_to", "item")
 CONTAINS: EdgeType = ("query", "contains", "term")
 FOLLOWS: EdgeType = ("user", "follows", "user")
 SIMILAR_TO: EdgeType = ("user", "similar_to", "user")
-NODE_TYPES = ("user", "item", "query", "term")
+BELONGS_TO: EdgeType = ("item", "belongs_to", "category")
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,6 @@ class EdgeTable:
 
 
 @dataclass(frozen=True)
-class CSR:
-    """Neighbours grouped by node: those of node i are `indices[indptr[i]:indptr[i + 1]]`.
-
-    `edge` gives the row of each entry in the edge table.
-    """
-
-    indptr: IntArray
-    indices: IntArray
-    edge: IntArray
-
-
-@dataclass(frozen=True)
 class VirtualQueries:
     """The virtual query of each `clicked` edge.
 
@@ -104,6 +93,11 @@ class VirtualQueries:
     terms: IntArray
     confidence: FloatArray
     model: str
+
+    def take(self, rows: Any) -> VirtualQueries:
+        """The virtual queries of the given clicked edges (rows, mask or slice)."""
+        arrays = {name: value[rows] for name, value in vars(self).items() if name != "model"}
+        return VirtualQueries(**arrays, model=self.model)
 
 
 @dataclass(frozen=True)
@@ -132,16 +126,29 @@ class Graph:
         return {kind: len(vocabulary) for kind, vocabulary in self.vocabularies.items()}
 
     def csr(self, edge_type: EdgeType, *, reverse: bool = False) -> CSR:
-        """Edges grouped by their start (or, reversed, by their end). Cost: one stable sort."""
-        table = self.edges[edge_type]
-        start, end = table.from_row, table.to_row
-        num_rows = self.num_nodes[edge_type[0]]
-        if reverse:
-            start, end, num_rows = end, start, self.num_nodes[edge_type[2]]
-        edge = np.argsort(start, kind="stable").astype(np.int64)
-        indptr = np.zeros(num_rows + 1, dtype=np.int64)
-        np.cumsum(np.bincount(start, minlength=num_rows), out=indptr[1:])
-        return CSR(indptr, end[edge], edge)
+        """Edges grouped by their start (or, reversed, by their end), sorted by time inside.
+
+        Cost: one counting sort, and a sort of the neighbours that are not in time order.
+        """
+        table, sizes = self.edges[edge_type], self.num_nodes
+        ends = [(table.from_row, sizes[edge_type[0]]), (table.to_row, sizes[edge_type[2]])]
+        (start, num_starts), (end, num_ends) = ends[::-1] if reverse else ends
+        return build_csr(start, end, table.time, num_starts, num_ends)
+
+    def as_of(self, time: int) -> Graph:
+        """The graph as it was known just before `time`: background edges and those before it.
+
+        Nodes, vocabularies and parents stay, virtual queries go with their clicked edges, and the
+        cut is the earlier of the two. NO_TIME leaves the background. The result is no saved
+        artefact (no content hash). Cost: one pass over the edges, and a copy of those that stay.
+        """
+        kept = {kind: _is_known(table, time) for kind, table in self.edges.items()}
+        edges = {kind: table.take(kept[kind]) for kind, table in self.edges.items()}
+        virtual = self.virtual
+        if virtual is not None and CLICKED in kept:
+            virtual = virtual.take(kept[CLICKED])
+        cut = time if self.cut == NO_TIME else min(self.cut, time)
+        return replace(self, edges=edges, virtual=virtual, cut=cut, content_hash="")
 
     def save(self, path: Path | str, *, config: dict[str, Any] | None = None) -> Graph:
         """Write the artefact; returns the graph with its content hash."""
@@ -218,3 +225,8 @@ class Graph:
         from sargraph.graph.describe import describe_graph
 
         return describe_graph(self)
+
+
+def _is_known(table: EdgeTable, time: int) -> BoolArray:
+    """True for background edges and for those strictly before `time`."""
+    return np.asarray((table.time < time) | (table.time == NO_TIME))

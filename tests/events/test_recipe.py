@@ -81,7 +81,7 @@ def test_overrides_change_a_recipe_and_a_recipe_object_too(tmp_path: Path) -> No
         ("sessoin_gap_minutes = 3\n" + MINIMAL, "did you mean 'session_gap_minutes'"),
         (MINIMAL + "[core]\nmin_user_item = 5\n", "did you mean 'min_user_items'"),
         (MINIMAL + "[split]\nkind = 'random'\n", "global_time"),
-        (MINIMAL.replace('"recommend"', '"feed"'), "'search' or 'recommend'"),
+        (MINIMAL.replace('"recommend"', '"feed"'), "'search', 'recommend', 'by_query'"),
     ],
 )
 def test_unknown_keys_and_values_name_what_is_known(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sargraph.core.ragged import Ragged
-from sargraph.core.types import NO_ROW, Array, IntArray
+from sargraph.core.types import NO_ROW, Array, CodeArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.reading.identifiers import chase
 from sargraph.events.reading.log import Log
@@ -30,11 +30,13 @@ def assemble(
     """Events whose vocabularies hold exactly the users, items, queries and terms in use.
 
     Rows of every vocabulary follow the sorted ids. `read_term_names` gives the names of the
-    terms once they are known.
+    terms once they are known. Takes the columns out of `log`.
     """
-    user, user_ids = _compact(log["user"], log.user_ids)
-    item, item_ids = _compact(log["item"], log.item_ids)
-    texts = items.terms(len(log.item_ids)).take(_used(log["item"], len(log.item_ids)))
+    used_users = _used(log["user"], len(log.user_ids))
+    used_items = _used(log["item"], len(log.item_ids))
+    user_ids = [log.user_ids[code] for code in used_users.tolist()]
+    item_ids = [log.item_ids[code] for code in used_items.tolist()]
+    texts = items.terms(len(log.item_ids)).take(used_items)
     query, queries = _sort_queries(log["query"], log.queries)
     text_ids = list(items.term_code)
     in_texts = {text_ids[code] for code in _used(texts.values, len(text_ids)).tolist()}
@@ -42,10 +44,13 @@ def assemble(
     term_row = {id_: row for row, id_ in enumerate(term_ids)}
     names = read_term_names(term_ids)
     text_row = np.array([term_row.get(id_, NO_ROW) for id_ in text_ids], dtype=np.int64)
-    columns: dict[str, Any] = {**log.columns, "user": user, "item": item, "query": query}
-    columns["session"] = _sessions(log, recipe)
+    log.columns["query"] = query
+    log.columns["session"] = _sessions(log, recipe)
+    del log.columns["search"], log.columns["row"]
+    for name, used in (("user", used_users), ("item", used_items)):
+        log.columns[name] = _compact(log[name], used, len(getattr(log, f"{name}_ids")))
     return Events(
-        columns={name: columns[name].astype(dtype) for name, dtype in COLUMNS.items()},
+        columns={name: _take(log, name, dtype) for name, dtype in COLUMNS.items()},
         vocabularies={
             "user": Vocabulary(user_ids, [users.name_of(i) for i in user_ids]),
             "item": Vocabulary(item_ids, [items.name_of(i) for i in item_ids]),
@@ -54,6 +59,8 @@ def assemble(
         },
         query_terms=Ragged.from_lists([term_row[term] for term in q.terms] for q in queries),
         item_terms=Ragged.from_lengths(chase(text_row, texts.values), texts.lengths),
+        categories=items.categories(used_items),
+        follows=users.follows(used_users, len(log.user_ids)),
         name=recipe.name,
         time_kind=recipe.time_kind,
         query_kind=recipe.query_kind,
@@ -61,34 +68,40 @@ def assemble(
     )
 
 
-def _compact(codes: IntArray, ids: list[str]) -> tuple[IntArray, list[str]]:
-    """Codes of the ids in use, in the same order, and these ids."""
-    used = _used(codes, len(ids))
-    row_of = np.full(len(ids), NO_ROW, dtype=np.int64)
+def _take(log: Log, name: str, dtype: type[np.generic]) -> Array:
+    """A column in its final type, taken out of the log."""
+    return np.asarray(log.columns.pop(name), dtype=dtype)
+
+
+def _compact(codes: CodeArray, used: IntArray, size: int) -> CodeArray:
+    """Codes of the ids in use, in the same order."""
+    if len(used) == size:
+        return codes
+    row_of = np.full(size, NO_ROW, dtype=codes.dtype)
     row_of[used] = np.arange(len(used))
-    return chase(row_of, codes), [ids[code] for code in used.tolist()]
+    return chase(row_of, codes)
 
 
-def _sort_queries(codes: IntArray, queries: list[Query]) -> tuple[IntArray, list[Query]]:
+def _sort_queries(codes: CodeArray, queries: list[Query]) -> tuple[CodeArray, list[Query]]:
     """Rows of the queries in use, sorted by id; queries that share an id become one row."""
     used = _used(codes, len(queries)).tolist()
     of_id: dict[str, Query] = {}
     for code in used:
         of_id.setdefault(queries[code].id, queries[code])
     row_of_id = {id_: row for row, id_ in enumerate(sorted(of_id))}
-    row_of = np.full(len(queries), NO_ROW, dtype=np.int64)
+    row_of = np.full(len(queries), NO_ROW, dtype=np.int32)
     row_of[used] = [row_of_id[queries[code].id] for code in used]
     return chase(row_of, codes), [of_id[id_] for id_ in row_of_id]
 
 
-def _used(codes: IntArray, size: int) -> IntArray:
+def _used(codes: CodeArray, size: int) -> IntArray:
     """The codes below `size` that occur, rising; -1 does not count."""
-    occurs = np.zeros(size, dtype=bool)
-    occurs[codes[codes != NO_ROW]] = True
-    return np.flatnonzero(occurs)
+    occurs = np.zeros(size + 1, dtype=bool)
+    occurs[codes] = True  # -1 lands in the last place
+    return np.flatnonzero(occurs[:size])
 
 
-def _sessions(log: Log, recipe: Recipe) -> Array:
+def _sessions(log: Log, recipe: Recipe) -> Any:
     gap = round(recipe.session_gap_minutes * MINUTE) if recipe.time_kind == "ms" else None
     return number_sessions(
         log["user"],

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
 from sargraph.core.types import NO_ROW, BoolArray, IntArray
+from sargraph.events.reading.identifiers import chase
+from sargraph.events.reading.ledger import FILTERED, Ledger
 from sargraph.events.reading.log import Log
 from sargraph.events.recipe import Core
 from sargraph.events.text import Query
 
 
-def keep_core(log: Log, core: Core) -> Log:
+def keep_core(log: Log, core: Core, ledger: Ledger) -> None:
     """Apply a recipe's `[core]`: terms once, then users and items until nothing changes.
 
     Cost: O(n log n) per round; a handful of rounds.
     """
     if core.min_term_uses > 1:
-        log = _keep_terms(log, core.min_term_uses)
+        _keep_terms(log, core.min_term_uses, ledger)
     if core.min_user_items > 1 or core.min_item_users > 1:
-        log = _keep_pairs(log, core)
-    return log
+        _keep_pairs(log, core, ledger)
 
 
-def _keep_terms(log: Log, min_uses: int) -> Log:
+def _keep_terms(log: Log, min_uses: int, ledger: Ledger) -> None:
     """Leave rare terms out of queries; a search whose query had terms and has none left goes."""
     has_query = log["query"] != NO_ROW
     uses_of_query = np.bincount(log["query"][has_query], minlength=len(log.queries))
@@ -40,18 +39,17 @@ def _keep_terms(log: Log, min_uses: int) -> Log:
         lost_all = bool(query.terms) and not terms
         kept = query._replace(terms=terms)
         new_code.append(NO_ROW if lost_all else code_of.setdefault(kept, len(code_of)))
-    table = np.array([*new_code, NO_ROW], dtype=np.int64)  # the last entry serves code -1
-    query_code = table[log["query"]]
-    columns = {**log.columns, "query": query_code}
-    thinned = replace(log, columns=columns, queries=list(code_of))
-    return thinned.select(~(has_query & (query_code == NO_ROW)), "rare_terms")
+    log.columns["query"] = chase(np.array(new_code, dtype=np.int32), log["query"])
+    log.queries = list(code_of)
+    log.keep(~has_query | (log["query"] != NO_ROW), ledger, FILTERED, "rare terms")
 
 
-def _keep_pairs(log: Log, core: Core) -> Log:
+def _keep_pairs(log: Log, core: Core, ledger: Ledger) -> None:
     """Leave out users and items below the core of the distinct pairs of choices."""
     chosen = log.is_choice
-    pairs = np.unique(log["user"][chosen] * len(log.item_ids) + log["item"][chosen])
-    user, item = np.divmod(pairs, max(len(log.item_ids), 1))
+    width = max(len(log.item_ids), 1)
+    pairs = np.unique(log["user"][chosen].astype(np.int64) * width + log["item"][chosen])
+    user, item = np.divmod(pairs, width)
     kept_user, kept_item = core_of(
         user,
         item,
@@ -59,7 +57,7 @@ def _keep_pairs(log: Log, core: Core) -> Log:
         (core.min_user_items, core.min_item_users),
     )
     in_core = kept_user[log["user"]] & (kept_item[log["item"]] | (log["item"] == NO_ROW))
-    return log.select(in_core, "outside_core")
+    log.keep(in_core, ledger, FILTERED, "outside core")
 
 
 def core_of(

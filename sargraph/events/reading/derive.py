@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-
 import numpy as np
 
 from sargraph.core.ragged import Ragged
 from sargraph.core.rng import make_rng
-from sargraph.core.types import Array
 from sargraph.events.reading.log import Log
 from sargraph.events.recipe import Derive
 from sargraph.events.schema import RECOMMEND, SEARCH
@@ -18,7 +14,7 @@ from sargraph.events.text import Query
 
 def derive_queries(
     log: Log, derive: Derive, item_terms: Ragged, term_ids: list[str], seed: int
-) -> Log:
+) -> None:
     """Turn a share of the recommendation events into searches for their item's own terms.
 
     `item_terms` holds, for each item code, rows of `term_ids`. The event moves: no copy of it
@@ -30,13 +26,13 @@ def derive_queries(
     has_terms = np.append(item_terms.lengths > 0, False)
     moved = drawn & (log["source"] == RECOMMEND) & has_terms[log["item"]]
     code_of = {query: code for code, query in enumerate(log.queries)}
-    query_of = np.zeros(len(item_terms), dtype=np.int64)
+    query_of = np.zeros(len(item_terms), dtype=np.int32)
     for item in np.unique(log["item"][moved]).tolist():
         query = Query(tuple(term_ids[term] for term in item_terms[item].tolist()))
         query_of[item] = code_of.setdefault(query, len(code_of))
-    columns: dict[str, Array] = {name: column.copy() for name, column in log.columns.items()}
-    columns["source"][moved] = SEARCH
-    columns["query"][moved] = query_of[log["item"][moved]]
-    columns["search"][moved] = log["search"].max(initial=-1) + 1 + np.arange(moved.sum())
-    counts = Counter({**log.counts, "derived_searches": int(moved.sum())})
-    return replace(log, columns=columns, queries=list(code_of), counts=counts)
+    own_search = log["search"].max(initial=-1) + 1 + np.cumsum(moved)
+    log.columns["source"] = np.where(moved, np.int8(SEARCH), log["source"])
+    log.columns["query"] = np.where(moved, query_of[log["item"]], log["query"])
+    log.columns["search"] = np.where(moved, own_search, log["search"])
+    log.queries = list(code_of)
+    log.counts["derived_searches"] = int(moved.sum())

@@ -1,12 +1,14 @@
-"""Fields: a recipe's table as SQL over the text columns of its file."""
+"""Fields: a recipe's table as SQL over the columns of its file, be they texts or native values."""
 
 from __future__ import annotations
 
-from sargraph.events.reading.raw import RawTable
-from sargraph.events.reading.recipe_fields import Keep
-from sargraph.events.reading.times import time_sql
+from sargraph.events.reading.columns import Column
+from sargraph.events.reading.raw import RawTable, resolve
+from sargraph.events.reading.recipe_fields import ActionRule, Attribution, Keep
+from sargraph.events.reading.times import RANGES, choose_unit, is_local_sql, time_sql
 from sargraph.events.reading.workspace import literal
 from sargraph.events.recipe import Table
+from sargraph.events.schema import ACTIONS, SEARCHED
 
 
 def needed_columns(table: Table) -> list[tuple[str, ...]]:
@@ -16,58 +18,130 @@ def needed_columns(table: Table) -> list[tuple[str, ...]]:
         table.item.column if table.item else (),
         table.query.column if table.query else (),
         *(table.time.column, table.time.year, table.time.month, table.time.day),
-        *number_columns(table).values(),
+        table.time.elapsed,
+        table.action.column,
+        *(table.weight, table.position),
         *(keep.column for keep in table.keep),
+        table.attribution.column if table.attribution else (),
+        table.slate.column if table.slate else (),
     ]
-    together = [(name,) for name in (*table.search, *table.group_by)]
+    within = table.attribution.within if table.attribution else ()
+    together = [(name,) for name in (*table.search, *table.group_by, *within)]
     return [names for names in alternatives if names] + together
 
 
 def number_columns(table: Table) -> dict[str, tuple[str, ...]]:
     """The fields that are numbers, and the header names of their columns."""
-    columns = {"action": table.action.column, "weight": table.weight, "position": table.position}
+    action = () if table.action.values else table.action.column
+    columns = {"action": action, "weight": table.weight, "position": table.position}
     return {name: names for name, names in columns.items() if names}
 
 
 def expressions(table: Table, raw: RawTable) -> dict[str, str]:
-    """SQL of each field: user, time; where the table has them item, query, search, group, numbers.
+    """SQL of each field; `number_columns` names those that are DOUBLE.
 
-    `keep0`, `keep1`, ... are true where a row meets the condition. A search is named by its
-    columns, else by its group, else by its time.
+    Always `user`, `time` (BIGINT). Where the table has them: `item`, `query`, `search`, `group`,
+    `slate`; `action_code` (a code of schema.ACTIONS, NULL = unreadable) for an action by texts;
+    `marker` and `within` for an attribution, whose opening and ending rows have no item and all
+    but the opening rows no query; `is_local` for a zone. `keep0`, `keep1`, ... are true where a
+    row meets the condition. A search is named by its columns, else by its group, else by its
+    time. Ids are integers where the file has them as such, else texts.
+    Raises RecipeError: no such column, or one that cannot hold the field.
     """
-    time = time_sql(table.time, raw.column)
-    fields = {"user": raw.column(table.user.column), "time": time}
+
+    def column(names: tuple[str, ...]) -> Column:
+        return _column(raw, names)
+
+    time = time_sql(table.time, column)
+    fields = {"user": column(table.user.column).id, "time": time}
     if table.item:
-        fields["item"] = raw.column(table.item.column)
+        fields["item"] = column(table.item.column).id
     if table.query:
-        fields["query"] = raw.column(table.query.column)
-        fields["search"] = f"CAST({time} AS VARCHAR)"
+        fields["query"] = column(table.query.column).text
+        fields["search"] = time
     if table.group_by:
         fields["group"] = fields["search"] = _together(raw, table.group_by)
     if table.search:
         fields["search"] = _together(raw, table.search)
     for name, names in number_columns(table).items():
-        fields[name] = _number(raw.column(names))
+        fields[name] = column(names).number
+    if table.time.zone is not None:
+        fields["is_local"] = is_local_sql(table.time, column)
+    if table.slate:
+        fields["slate"] = column(table.slate.column).text
+    if table.action.values:
+        fields["action_code"] = _action_code(column(table.action.column), table.action)
+    if table.attribution:
+        fields = _attributed(fields, table.attribution, raw)
     for place, keep in enumerate(table.keep):
-        fields[f"keep{place}"] = _condition(raw.column(keep.column), keep)
+        fields[f"keep{place}"] = _condition(column(keep.column), keep)
     return fields
 
 
+def settle_unit(table: Table, raw: RawTable) -> Table:
+    """The table with the unit "auto" of its time replaced by the one that the values fit.
+
+    A column of timestamps is "iso". Raises DataError as `times.detect_unit` does. Cost: a pass
+    over the column.
+    """
+    if table.time.unit != "auto":
+        return table
+    found = _column(raw, table.time.column)
+    unit = "iso" if found.is_moment else _unit_of(found, raw, table)
+    return table.model_copy(update={"time": table.time.model_copy(update={"unit": unit})})
+
+
+def _unit_of(found: Column, raw: RawTable, table: Table) -> str:
+    fits = (f"count(*) FILTER (value BETWEEN {least} AND {most})" for _, least, most in RANGES)
+    numbers = f"(SELECT {found.number} AS value FROM {raw.relation.sql})"
+    counts = f"SELECT {', '.join(fits)}, count(value) FROM {numbers}"
+    [(*fitting, size)] = raw.work.connection.sql(counts).fetchall()
+    by_unit = dict(zip((unit for unit, *_ in RANGES), fitting, strict=True))
+    return choose_unit(by_unit, size, "/".join(table.time.column), raw.file)
+
+
+def _column(raw: RawTable, names: tuple[str, ...]) -> Column:
+    name = resolve(names, raw.relation.header, raw.file)
+    return Column(raw.column(names), raw.relation.types.get(name, "VARCHAR"))
+
+
 def _together(raw: RawTable, names: tuple[str, ...]) -> str:
-    columns = ", ".join(f"coalesce({raw.column((name,))}, '')" for name in names)
-    return f"concat_ws(chr(31), {columns})"
+    keys = [_column(raw, (name,)) for name in names]
+    if len(keys) == 1:
+        return keys[0].key
+    texts = ", ".join(f"coalesce({key.text}, '')" for key in keys)
+    return f"concat_ws(chr(31), {texts})"
 
 
-def _number(column: str) -> str:
-    return (
-        f"CASE lower(trim({column})) WHEN 'true' THEN 1 WHEN 'false' THEN 0 "
-        f"ELSE TRY_CAST({column} AS DOUBLE) END"
-    )
+def _attributed(fields: dict[str, str], how: Attribution, raw: RawTable) -> dict[str, str]:
+    marker = _column(raw, how.column).text
+    is_marked = _among(marker, (*how.opens, *how.ends))
+    # Rows that open or end a search do nothing with an item, whatever their columns hold.
+    masked = {"item": "NULL", "action": "0", "action_code": f"CAST({SEARCHED} AS TINYINT)"}
+    fields = fields | {
+        name: f"CASE WHEN {is_marked} THEN {instead} ELSE {fields[name]} END"
+        for name, instead in masked.items()
+        if name in fields
+    }
+    query = f"CASE WHEN {_among(marker, how.opens)} THEN {fields['query']} END"
+    within = {"within": _together(raw, how.within)} if how.within else {}
+    return fields | within | {"marker": f"trim({marker})", "query": query}
 
 
-def _condition(column: str, keep: Keep) -> str:
+def _action_code(found: Column, rule: ActionRule) -> str:
+    """The code of a row's action by the text of its column, NULL for an unknown text."""
+    codes = ((literal(text), ACTIONS.index(action)) for text, action in rule.values.items())
+    cases = " ".join(f"WHEN {text} THEN {code}" for text, code in codes)
+    return f"CAST(CASE trim({found.text}) {cases} END AS TINYINT)"
+
+
+def _condition(found: Column, keep: Keep) -> str:
     # A value that is no number is not "too small": the row stays, and its field is judged.
-    least = "true" if keep.at_least is None else f"{_number(column)} >= {keep.at_least}"
-    among = ", ".join(map(literal, keep.one_of or ()))
-    named = "true" if keep.one_of is None else f"coalesce(trim({column}), '') IN ({among})"
+    least = "true" if keep.at_least is None else f"{found.number} >= {keep.at_least}"
+    named = "true" if keep.one_of is None else _among(found.text, keep.one_of)
     return f"coalesce({least}, true) AND {named}"
+
+
+def _among(text: str, values: tuple[str, ...]) -> str:
+    among = ", ".join(map(literal, values))
+    return f"coalesce(trim({text}), '') IN ({among})"

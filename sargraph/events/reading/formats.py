@@ -1,14 +1,11 @@
-"""File formats: each becomes a relation of text columns that DuckDB can scan."""
+"""File formats: each becomes a relation that DuckDB can scan, mostly of text columns."""
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,13 +13,13 @@ import pyarrow.parquet as pq
 from sargraph.core.errors import DataError
 from sargraph.core.registry import Registry
 from sargraph.events.reading.files import plain_text
+from sargraph.events.reading.jdsearch import read_jdsearch
+from sargraph.events.reading.json_files import read_json_lists, read_jsonl
+from sargraph.events.reading.relation import MAX_LINE_BYTES, Reject, Relation
 from sargraph.events.reading.workspace import Workspace, literal, quoted
 from sargraph.events.recipe import FileSource
 
-Reject: TypeAlias = tuple[int, str, str]
-"""Row in the file (from 1, header not counted), reason, raw text."""
-
-MAX_LINE_BYTES = 16_000_000
+__all__ = ["READERS", "Reader", "Reject", "Relation"]
 
 MAX_REJECT_TEXT = 10_000
 """DuckDB keeps this many characters of a row that it refuses."""
@@ -35,18 +32,11 @@ _CSV_REASONS = {
     "LINE SIZE OVER MAXIMUM": "line too long",
 }
 
-
-@dataclass(frozen=True)
-class Relation:
-    """A scannable file: header names, SQL to stand after FROM, and the rows its scan refused."""
-
-    header: list[str]
-    sql: str
-    rejects: Callable[[], list[Reject]] = list
-
-
 Reader: TypeAlias = Callable[[Workspace, Path, FileSource], Relation]
 READERS: Registry[Reader] = Registry("file format")
+READERS.register("jsonl")(read_jsonl)
+READERS.register("json_lists")(read_json_lists)
+READERS.register("jdsearch")(read_jdsearch)
 
 
 @READERS.register("csv")
@@ -112,48 +102,54 @@ def _csv_rejects(work: Workspace, table: str, path: Path) -> list[Reject]:
 
 @READERS.register("parquet")
 def read_parquet(work: Workspace, path: Path, source: FileSource) -> Relation:
-    """Parquet; nested columns become JSON texts. Raises DataError for a damaged file."""
+    """Parquet: numbers, truths and times as they are, nested columns as JSON texts.
+
+    Raises DataError for a damaged file.
+    """
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is a damaged Parquet file ({reason}); fetch it again") from None
-    texts = ", ".join(
-        f"CAST({'to_json' if pa.types.is_nested(column.type) else ''}({quoted(column.name)}) "
-        f"AS VARCHAR) AS {quoted(column.name)}"
-        for column in schema
+    types = {column.name: _native_type(column.type) for column in schema}
+    columns = ", ".join(
+        f"{_parquet_sql(column, types[column.name])} AS {quoted(column.name)}" for column in schema
     )
-    return Relation(schema.names, f"(SELECT {texts} FROM read_parquet({literal(str(path))}))")
+    native = {name: type_ for name, type_ in types.items() if type_}
+    sql = f"(SELECT {columns} FROM read_parquet({literal(str(path))}))"
+    return Relation(schema.names, sql, types=native)
 
 
-@READERS.register("jsonl")
-def read_jsonl(work: Workspace, path: Path, source: FileSource) -> Relation:
-    """One JSON object a line; the columns are all keys met. Other lines are refused."""
-    text = plain_text(path, source.encoding, work.scratch)
-    objects: list[dict[str, Any]] = []
-    rejects: list[Reject] = []
-    with text.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(filter(str.strip, file), start=1):
-            value = _json_object(line)
-            if value is None:
-                rejects.append((number, "not a JSON object", line.strip()))
-            else:
-                objects.append(value)
-    header = list(dict.fromkeys(chain.from_iterable(objects)))
-    columns = {n: pa.array([_as_text(o.get(n)) for o in objects], pa.string()) for n in header}
-    return Relation(header, work.register(pa.table(columns)), lambda: rejects)
+def _parquet_sql(column: pa.Field, native: str) -> str:
+    if native:
+        return quoted(column.name)
+    as_json = "to_json" if pa.types.is_nested(column.type) else ""
+    return f"CAST({as_json}({quoted(column.name)}) AS VARCHAR)"
 
 
-def _json_object(line: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+_NATIVE = {
+    pa.bool_(): "BOOLEAN",
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.uint8(): "UTINYINT",
+    pa.uint16(): "USMALLINT",
+    pa.uint32(): "UINTEGER",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.date32(): "DATE",
+}
 
 
-def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+def _native_type(type_: pa.DataType) -> str:
+    """The DuckDB type of a column that stays as it is, "" for one that becomes a text.
+
+    Unsigned 64-bit integers become texts: half of them do not fit an int64.
+    """
+    if pa.types.is_timestamp(type_):
+        return "TIMESTAMP WITH TIME ZONE" if type_.tz else "TIMESTAMP"
+    return _NATIVE.get(type_, "")
 
 
 @READERS.register("sequences")
@@ -170,20 +166,4 @@ def read_sequences(work: Workspace, path: Path, source: FileSource) -> Relation:
         items += rest
         places += map(str, range(len(rest)))
     table = pa.table({"user": users, "item": items, "place": places})
-    return Relation(table.column_names, work.register(table))
-
-
-@READERS.register("json_lists")
-def read_json_lists(work: Workspace, path: Path, source: FileSource) -> Relation:
-    """One JSON object of lists, as columns id and values (JSON text). Raises DataError."""
-    text = plain_text(path, source.encoding, work.scratch)
-    try:
-        lists = json.loads(text.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON ({error}); fetch it again") from None
-    if not isinstance(lists, dict):
-        raise DataError(f"{path} holds a JSON {type(lists).__name__}; expected an object of lists")
-    values = [json.dumps(value, ensure_ascii=False) for value in lists.values()]
-    columns = {"id": list(lists), "values": values}
-    table = pa.table({name: pa.array(column, pa.string()) for name, column in columns.items()})
     return Relation(table.column_names, work.register(table))

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, IntArray
+from sargraph.core.types import NO_ROW, Array, BoolArray, CodeArray
+from sargraph.events.reading.entries import Rows
 from sargraph.events.reading.identifiers import Coded, chase
-from sargraph.events.reading.rows import Rows
+from sargraph.events.reading.ledger import Ledger
+from sargraph.events.reading.order import order_events
+from sargraph.events.reading.query_codes import unite_queries
 from sargraph.events.schema import POSITIVE_ACTIONS
 from sargraph.events.text import Query
 
 
-@dataclass(frozen=True)
+@dataclass
 class Log:
     """Events to be, sorted by (user, time, order in the log).
 
     `columns` are arrays of one length: time, source, action, user, item, query, search, position,
-    weight. User and item codes point into the sorted ids, query codes into `queries`; `search` is
-    a code that rows of one search share. `counts` says how many rows each step took away.
+    weight, row. User and item codes point into the sorted ids, query codes into `queries`;
+    `search` is a code that rows of one search share, `row` a number of the ledger. Columns are
+    replaced one by one, so that a large log is never held twice.
     """
 
     columns: dict[str, Array]
@@ -42,59 +45,64 @@ class Log:
         """True where the user chose an item."""
         return np.asarray(np.isin(self["action"], POSITIVE_ACTIONS) & (self["item"] != NO_ROW))
 
-    def select(self, chosen: BoolArray, lost_to: str) -> Log:
-        """The chosen events; the others are counted as `lost_to`."""
-        columns = {name: column[chosen] for name, column in self.columns.items()}
-        counts = Counter({**self.counts, lost_to: len(self) - int(chosen.sum())})
-        return replace(self, columns=columns, counts=counts)
+    def keep(self, chosen: BoolArray, ledger: Ledger, fate: int, why: str) -> None:
+        """Keep the chosen events; the rows of the others get a fate in the ledger."""
+        if chosen.all():
+            return
+        ledger.record(self["row"][~chosen], fate, why)
+        for name in list(self.columns):
+            self.columns[name] = self.columns[name][chosen]
 
 
-def unite(parts: Sequence[Rows]) -> Log:
-    """All rows of all tables as one sorted log.
+def unite(parts: list[Rows]) -> Log:
+    """All rows of all tables as one sorted log; takes the columns out of `parts`.
 
     Equal times keep the order of tables and files; events without a time are ordered by item, so
-    that the order of a file (often by weight) says nothing. Cost: O(n log n).
+    that the order of a file (often by weight) says nothing. Cost: as `order_events`.
     """
-    user = Coded.unite([part.user for part in parts])
-    item = Coded.unite([part.item for part in parts])
-    query, queries = _unite_queries(parts)
-    columns: dict[str, Array] = {"user": user.codes, "item": item.codes, "query": query}
-    columns["search"] = _unite_searches(parts)
-    for name in ("time", "source", "action", "position", "weight"):
-        columns[name] = np.concatenate([part.columns[name] for part in parts])
-    is_untimed = columns["time"] == NO_TIME
-    order = np.lexsort((np.where(is_untimed, item.codes, 0), columns["time"], user.codes))
-    ordered = {name: column[order] for name, column in columns.items()}
-    return Log(ordered, user.ids, item.ids, queries, Counter())
-
-
-def drop_duplicates(log: Log) -> Log:
-    """Keep the first of events equal in user, item, query, time, source and action.
-
-    Cost: O(n log n).
-    """
-    keys = [log[name] for name in ("action", "source", "query", "item", "time", "user")]
-    order = np.lexsort(keys)
-    again = np.zeros(len(log), dtype=bool)
-    if len(log):
-        same = [key[order][1:] == key[order][:-1] for key in keys]
-        again[order[1:]] = np.logical_and.reduce(same)
-    return log.select(~again, "duplicates")
-
-
-def _unite_queries(parts: Sequence[Rows]) -> tuple[IntArray, list[Query]]:
-    code_of: dict[Query, int] = {}
-    codes = []
+    counts: Counter[str] = Counter()
     for part in parts:
-        table = [code_of.setdefault(query, len(code_of)) for query in part.query.queries]
-        codes.append(chase(np.array(table, dtype=np.int64), part.query.codes))
-    return np.concatenate(codes), list(code_of)
+        counts.update(part.counts)
+    user_ids, users = _unite_codes([part.user for part in parts])
+    item_ids, items = _unite_codes([part.item for part in parts])
+    queries, query = unite_queries([part.query for part in parts])
+    shifted = _unite_searches(parts)
+    given: dict[str, list[Any]] = {"user": users, "item": items, "query": query, "search": shifted}
+    for name in ("time", "source", "action", "position", "weight", "row"):
+        given[name] = [part.columns[name] for part in parts]
+    for part in parts:
+        part.columns.clear()
+    parts.clear()
+    user, item, time = (_joined(given.pop(name)) for name in ("user", "item", "time"))
+    order = order_events(user, time, item, len(user_ids))
+    columns: dict[str, Array] = {"time": time[order]}
+    del time
+    columns["user"], columns["item"] = user[order], item[order]
+    del user, item
+    for name in list(given):
+        columns[name] = _joined(given.pop(name))[order]
+    return Log(columns, user_ids, item_ids, queries, counts)
 
 
-def _unite_searches(parts: Sequence[Rows]) -> IntArray:
+def _joined(arrays: list[Any]) -> Any:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _unite_codes(parts: list[Coded]) -> tuple[list[str], list[CodeArray]]:
+    ids, tables = Coded.unite(parts)
+    return ids, [chase(table, part.codes) for table, part in zip(tables, parts, strict=True)]
+
+
+def _unite_searches(parts: list[Rows]) -> list[CodeArray]:
     offset, shifted = 0, []
     for part in parts:
         codes: Any = part.columns["search"]
-        shifted.append(np.where(codes == NO_ROW, NO_ROW, codes + offset))
-        offset += int(codes.max(initial=NO_ROW)) + 1
-    return np.concatenate(shifted)
+        largest = int(codes.max(initial=NO_ROW))
+        if largest == NO_ROW:
+            shifted.append(codes)
+            continue
+        if offset + largest >= 2**31:
+            codes = codes.astype(np.int64)
+        shifted.append(np.where(codes == NO_ROW, codes, codes + codes.dtype.type(offset)))
+        offset += largest + 1
+    return shifted

@@ -3,52 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from sargraph.core.types import CodeArray
+
 MAX_TEXT = 200
+
+_SCHEMA = pa.schema(
+    {"file": pa.string(), "row": pa.int64(), "reason": pa.string(), "text": pa.string()}
+)
 
 
 @dataclass
 class Quarantine:
-    """Bad rows in the order they were met.
+    """Bad rows in the order they were met; `row` is the number in the file, from 1."""
 
-    `rows` are numbers in the file, from 1, the header not counted.
-    """
+    parts: list[pa.Table] = field(default_factory=list)
 
-    files: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-
-    def add(self, file: str, reason: str, rows: Iterable[tuple[int, str]]) -> None:
-        """Put rows (number, raw text) away; the text is cut at 200 characters."""
-        for number, text in rows:
-            self.files.append(file)
-            self.rows.append(number)
-            self.reasons.append(reason)
-            self.texts.append(text[:MAX_TEXT])
+    def add(
+        self, file: str, reason: str, rows: CodeArray | Sequence[int], texts: Sequence[str]
+    ) -> None:
+        """Put rows (numbers and raw texts) away; the text is cut at 200 characters."""
+        size = len(rows)
+        columns = [[file] * size, rows, [reason] * size, [text[:MAX_TEXT] for text in texts]]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)]
+        self.parts.append(pa.table(arrays, schema=_SCHEMA))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return sum(map(len, self.parts))
+
+    @property
+    def table(self) -> pa.Table:
+        """All rows: file, row, reason, text."""
+        return pa.concat_tables([_SCHEMA.empty_table(), *self.parts])
 
     def counts(self) -> dict[str, int]:
         """Number of rows by reason."""
-        return dict(sorted(Counter(self.reasons).items()))
+        counts: Counter[str] = Counter()
+        for part in self.parts:
+            counts.update(part["reason"].to_pylist())
+        return dict(sorted(counts.items()))
 
     def sample(self, size: int = 5) -> list[dict[str, Any]]:
         """The first rows, for a report."""
-        rows = zip(self.files, self.rows, self.reasons, self.texts, strict=True)
-        return [{"file": f, "row": n, "reason": r, "text": t} for f, n, r, t in list(rows)[:size]]
+        return list(self.table.slice(0, size).to_pylist())
 
     def columns(self) -> dict[str, Any]:
         """Columns to save: file, row, reason, text."""
-        return {
-            "file": pa.array(self.files, pa.string()),
-            "row": pa.array(self.rows, pa.int64()),
-            "reason": pa.array(self.reasons, pa.string()),
-            "text": pa.array(self.texts, pa.string()),
-        }
+        table = self.table
+        return {name: table[name] for name in table.column_names}

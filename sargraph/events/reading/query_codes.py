@@ -4,32 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sargraph.core.types import NO_ROW, BoolArray, IntArray
-from sargraph.events.reading.identifiers import as_dictionary
+from sargraph.core.types import NO_ROW, BoolArray, CodeArray, IntArray
+from sargraph.events.reading.identifiers import as_dictionary, chase
 from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.text import Query, as_set, parse_terms
 
 
 @dataclass(frozen=True)
 class QueryCodes:
-    """Distinct `queries` in order of first use; `codes` int64 [n], -1 = a row without a query."""
+    """Distinct `queries` in order of first use; `codes` [n], -1 = a row without a query."""
 
     queries: list[Query]
-    codes: IntArray
+    codes: CodeArray
 
     @classmethod
     def none(cls, size: int) -> QueryCodes:
         """Rows of a log that has no queries."""
-        return cls([], np.full(size, NO_ROW, dtype=np.int64))
+        return cls([], np.broadcast_to(np.int32(NO_ROW), (size,)))
 
     def select(self, chosen: BoolArray | IntArray) -> QueryCodes:
         """The chosen rows."""
         return QueryCodes(self.queries, self.codes[chosen])
+
+    @property
+    def is_empty(self) -> BoolArray:
+        """True where the query of a row has no terms, or there is none."""
+        empty = np.array([not query.terms for query in self.queries] + [True])
+        return np.asarray(empty[self.codes])
 
 
 def code_queries(
@@ -44,7 +51,7 @@ def code_queries(
     code_of: dict[Query, int] = {}
     codes: list[int] = []
     fates: dict[str, list[bool]] = {"unreadable_list": [], "empty_query": [], "cut_query": []}
-    for text in (*raw.dictionary.to_pylist(), None):  # a missing text has code -1: the last entry
+    for text in (*_as_texts(raw.dictionary), None):  # the last entry serves a missing text
         terms, is_readable = parse_terms(text, how)
         kept = terms[:max_terms]
         query = as_set(kept) if how.tokens == "tag" else Query(tuple(kept))
@@ -52,9 +59,17 @@ def code_queries(
         fates["unreadable_list"].append(not is_readable)
         fates["empty_query"].append(is_readable and not terms)
         fates["cut_query"].append(len(terms) > max_terms)
-    places = np.asarray(pc.fill_null(raw.indices, NO_ROW), dtype=np.int64)
-    counts = {name: int(np.array(hit)[places[fit]].sum()) for name, hit in fates.items()}
-    return QueryCodes(list(code_of), np.array(codes, dtype=np.int64)[places]), Counter(counts)
+    places = np.asarray(pc.fill_null(raw.indices, NO_ROW))
+    uses = np.bincount(places[fit] + 1, minlength=len(codes))  # missing texts come first here
+    uses = np.append(uses[1:], uses[0])
+    counts = {name: int(uses[np.array(hit)].sum()) for name, hit in fates.items()}
+    table = np.array(codes, dtype=np.int32)
+    return QueryCodes(list(code_of), table[places]), Counter(counts)
+
+
+def _as_texts(values: pa.Array) -> list[str | None]:
+    texts: list[str | None] = pc.cast(values, pa.string()).to_pylist()
+    return texts
 
 
 def union_by_group(rows: QueryCodes, member: IntArray, num_groups: int) -> QueryCodes:
@@ -64,4 +79,15 @@ def union_by_group(rows: QueryCodes, member: IntArray, num_groups: int) -> Query
         terms[group].update(rows.queries[code].terms)
     code_of: dict[Query, int] = {}
     codes = [code_of.setdefault(as_set(list(group)), len(code_of)) for group in terms]
-    return QueryCodes(list(code_of), np.array(codes, dtype=np.int64))
+    return QueryCodes(list(code_of), np.array(codes, dtype=np.int32))
+
+
+def unite_queries(parts: list[QueryCodes]) -> tuple[list[Query], list[Any]]:
+    """The distinct queries of all parts, and each part's codes into them."""
+    code_of: dict[Query, int] = {}
+    tables = [
+        np.array([code_of.setdefault(q, len(code_of)) for q in part.queries], dtype=np.int32)
+        for part in parts
+    ]
+    codes = [chase(table, part.codes) for table, part in zip(tables, parts, strict=True)]
+    return list(code_of), codes

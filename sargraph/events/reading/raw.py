@@ -1,9 +1,9 @@
-"""Raw tables: the needed columns of one file as texts, each row with its place in the file."""
+"""Raw tables: the fields of one file as a stream of batches, each row with its place in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -12,94 +12,98 @@ import pyarrow as pa
 
 from sargraph.core.errors import DataError, RecipeError, nearest
 from sargraph.core.types import IntArray
-from sargraph.events.reading.formats import READERS
+from sargraph.events.reading.formats import READERS, Reject, Relation
 from sargraph.events.reading.quarantine import MAX_TEXT
 from sargraph.events.reading.workspace import Workspace, literal, quoted
 from sargraph.events.recipe import FileSource
 
-PLACE = "__place"
-"""Column of the row's place among the rows that could be read, from 0."""
+BATCH_ROWS = 1 << 19
 
 
-@dataclass(frozen=True)
+@dataclass
 class RawTable:
-    """A file read as texts: `numbers` int64 [n] is each row's number in the file, from 1."""
+    """A file that is scanned in its own order.
+
+    An entry is what the reader makes of a row: the row itself, or one of several where a format
+    packs them (`relation.row` then names the row). `columns` are those that a quarantined row
+    shows. `rejects` are the rows that the reader refused, known after the first scan.
+    """
 
     work: Workspace
-    table: str
-    file: str
-    header: list[str]
-    columns: list[str]
-    numbers: IntArray
-    num_rejects: int
-
-    def __len__(self) -> int:
-        return len(self.numbers)
+    path: Path
+    relation: Relation
+    columns: list[str] = field(default_factory=list)
+    num_entries: int = 0
+    rejects: list[Reject] = field(default_factory=list)
 
     @property
-    def num_rows(self) -> int:
-        """Rows of the file, with those that could not be read."""
-        return len(self) + self.num_rejects
+    def file(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+    @property
+    def is_packed(self) -> bool:
+        """True where one row of the file gives several entries."""
+        return self.relation.row is not None
 
     def column(self, names: tuple[str, ...]) -> str:
         """The first of the header names that the file has, as SQL. Raises RecipeError."""
-        return quoted(resolve(names, self.header, self.file))
+        name = resolve(names, self.relation.header, self.file)
+        if name not in self.columns:
+            self.columns.append(name)
+        return quoted(name)
 
-    def select(self, expressions: Mapping[str, str], where: str = "true") -> pa.Table:
-        """Evaluate SQL expressions on every row, in the order of the file."""
+    def scan(self, expressions: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+        """Evaluate SQL expressions on every entry, in the order of the file, batch by batch.
+
+        Raises DataError (unreadable or empty file). Cost: one pass over the file.
+        """
         wanted = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in expressions.items())
-        query = f"SELECT {wanted} FROM {self.table} WHERE {where} ORDER BY {PLACE}"
-        return self.work.connection.sql(query).to_arrow_table()
+        self.num_entries = 0
+        try:
+            result = self.work.connection.sql(f"SELECT {wanted} FROM {self.relation.sql}")
+            for batch in result.to_arrow_reader(BATCH_ROWS):
+                self.num_entries += batch.num_rows
+                yield batch
+        except duckdb.Error as error:
+            raise self._unreadable(error) from None
+        self.rejects = self.relation.rejects()
+        if self.num_entries + len(self.rejects) == 0:
+            raise DataError(f"{self.path} holds no rows; expected at least one below the header")
 
-    def quarantine(self, reason: str, rows: IntArray) -> None:
-        """Put rows (places from 0) in quarantine with the texts of their columns."""
-        if len(rows) == 0:
-            return
-        bad = self.work.register(pa.table({"bad": rows}))
-        shown = ", ".join(
-            f"{literal(name + '=')} || coalesce({quoted(name)}, '')" for name in self.columns
-        )
-        text = f"left(concat_ws(', ', {shown}), {MAX_TEXT})"
-        texts = self.select({"text": text}, f"{PLACE} IN (SELECT bad FROM {bad})")["text"]
-        numbers = self.numbers[rows].tolist()
-        self.work.quarantine.add(self.file, reason, zip(numbers, texts.to_pylist(), strict=True))
-
-    def drop(self) -> None:
-        """Free the memory of the table."""
-        self.work.connection.execute(f"DROP TABLE {self.table}")
-
-
-def load(
-    work: Workspace, path: Path, source: FileSource, wanted: list[tuple[str, ...]]
-) -> RawTable:
-    """Read the wanted columns of a file; rows that cannot be read go to quarantine.
-
-    Raises DataError (unreadable or empty file) and RecipeError (no such column).
-    """
-    relation = READERS.get(source.format)(work, path, source)
-    names = list(dict.fromkeys(resolve(w, relation.header, path.name) for w in wanted))
-    table = work.new_name("raw")
-    columns = ", ".join(map(quoted, names))
-    try:
-        work.connection.execute(
-            f"CREATE TABLE {table} AS SELECT row_number() OVER () - 1 AS {PLACE}, {columns} "
-            f"FROM {relation.sql}"
-        )
-        [(size,)] = work.connection.execute(f"SELECT count(*) FROM {table}").fetchall()
-    except duckdb.Error as error:
+    def _unreadable(self, error: duckdb.Error) -> DataError:
         reason = str(error).strip().splitlines()[0]
-        raise DataError(f"{path} cannot be read ({reason}); mend or fetch the file again") from None
-    rejects = relation.rejects()
-    if size + len(rejects) == 0:
-        raise DataError(f"{path} holds no rows; expected at least one below the header")
-    for number, reason, text in rejects:
-        work.quarantine.add(path.name, reason, [(number, text)])
-    refused = [0, *(row for row, _, _ in rejects)]
-    # Blank lines are no rows, yet the scan counts them: a refused row may lie beyond the rows.
-    was_read = np.ones(max(size + len(rejects), *refused) + 1, dtype=bool)
-    was_read[refused] = False
-    numbers = np.flatnonzero(was_read)[:size].astype(np.int64)
-    return RawTable(work, table, path.name, relation.header, names, numbers, len(rejects))
+        return DataError(f"{self.path} cannot be read ({reason}); mend or fetch the file again")
+
+    def row_numbers(self) -> IntArray:
+        """Number in the file (from 1) of the row of each entry, for unpacked formats.
+
+        Blank lines are no rows, yet the scan counts them: a refused row may lie beyond the rows.
+        """
+        refused = [0, *(row for row, _, _ in self.rejects)]
+        was_read = np.ones(max(self.num_entries + len(self.rejects), *refused) + 1, dtype=bool)
+        was_read[refused] = False
+        return np.flatnonzero(was_read)[: self.num_entries].astype(np.int64)
+
+    def texts_of(self, places: IntArray) -> list[str]:
+        """What a person should see of the entries at these places (from 0, rising)."""
+        bad = self.work.register(pa.table({"bad": places}))
+        shown = ", ".join(
+            f"{literal(name + '=')} || coalesce(CAST({quoted(name)} AS VARCHAR), '')"
+            for name in self.columns
+        )
+        found = self.work.connection.sql(
+            f"SELECT left(concat_ws(', ', {shown}), {MAX_TEXT}) AS text FROM "
+            f"(SELECT row_number() OVER () - 1 AS __place, * FROM {self.relation.sql}) "
+            f"WHERE __place IN (SELECT bad FROM {bad}) ORDER BY __place"
+        )
+        texts: list[str] = found.to_arrow_table()["text"].to_pylist()
+        return texts
+
+
+def open_raw(work: Workspace, path: Path, source: FileSource) -> RawTable:
+    """Make a file ready to be scanned. Raises DataError."""
+    return RawTable(work, path, READERS.get(source.format)(work, path, source))
 
 
 def resolve(names: tuple[str, ...], header: list[str], file: str) -> str:

@@ -34,6 +34,7 @@ def as_action(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 ItemAction = Literal["impression", "click", "play", "like", "buy"]
+TimeUnit = Literal["auto", "ms", "s", "us", "ns", "iso", "date", "ordinal", "none"]
 
 
 class IdColumn(Config):
@@ -52,16 +53,23 @@ class TimeColumn(Config):
 
     column: Names = ()
     """Header name; of several the first that the file has."""
-    unit: Literal["ms", "s", "us", "iso", "date", "ordinal", "none"] = "ms"
-    """Numbers since 1970 UTC, ISO 8601 text, date parts, a place in an order, or no time."""
+    unit: TimeUnit = "ms"
+    """Numbers since 1970 UTC (`auto`: the one of s, ms, us, ns that all values fit), ISO 8601
+    text, date parts, a place in an order, or no time."""
     year: Names = ()
     """Column of the year, for unit "date"."""
     month: Names = ()
     """Column of the month, for unit "date"; without it the first of the year."""
     day: Names = ()
     """Column of the day, for unit "date"; without it the first of the month."""
+    elapsed: Names = ()
+    """Column of the milliseconds since that time, such as since the start of a session."""
     utc_offset: str = Field("+00:00", pattern=r"^[+-]\d\d:\d\d$")
     """Offset of ISO texts and dates that carry none of their own."""
+    zone: str | None = None
+    """IANA time zone, such as "Asia/Shanghai", of ISO texts and dates without an offset."""
+    constant: int | None = None
+    """The place of every row, for unit "ordinal" and files that follow one another."""
 
 
 class TermsColumn(Config):
@@ -69,8 +77,9 @@ class TermsColumn(Config):
 
     column: Names
     """Header name; of several the first that the file has."""
-    tokens: Literal["whitespace", "ids", "tag"] = "whitespace"
-    """Lowercased words, ids as given, or the whole lowercased string as one term."""
+    tokens: Literal["whitespace", "ids", "tag", "characters"] = "whitespace"
+    """Lowercased words, ids as given, the whole lowercased string as one term, or words where
+    each CJK character and each pair of neighbouring ones is a term."""
     list: str | None = Field(None, min_length=1)
     """How a list is written: "json", or the separator between its entries."""
     prefix: str = ""
@@ -83,13 +92,35 @@ class ActionRule(Config):
     """The action of a row; in short its name alone."""
 
     column: Names = ()
-    """Column of numbers that decides; without it the action is always `yes`."""
+    """Column that decides, of numbers or of texts; without it the action is always `yes`."""
     at_least: float = 1.0
     """The least number that counts as `yes`."""
     yes: ItemAction = "click"
     """Action where the number reaches `at_least`."""
     no: ItemAction = "impression"
     """Action elsewhere."""
+    values: dict[str, ItemAction] = Field(default_factory=dict)
+    """Texts of the column and their actions, in place of a number; other texts are bad rows."""
+
+
+class Attribution(Config):
+    """How rows of one log are given to the search before them, for source "attributed".
+
+    A row whose `column` is in `opens` is a text search: its `query` is read, it has no item. A
+    row in `ends` is no event and ends the open search. Any other row has an item and belongs to
+    the user's open search, else to recommendation.
+    """
+
+    column: Names
+    """Header name of the kind of a row; of several the first that the file has."""
+    opens: Names = Field(min_length=1)
+    """Kinds that open a search."""
+    ends: Names = ()
+    """Kinds that end it."""
+    within: Names = ()
+    """Columns; a search is open for the rows that are equal in all of them."""
+    minutes: float | None = Field(None, gt=0)
+    """A search is open for so long; without it as long as nothing ends it."""
 
 
 class Keep(Config):

@@ -1,4 +1,4 @@
-"""Where raw logs are worked on: a DuckDB connection, scratch files, and the quarantine."""
+"""Where raw logs are worked on: a DuckDB connection, scratch files, quarantine and ledger."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 import pyarrow as pa
 
+from sargraph.core.errors import ConfigError
+from sargraph.events.reading.ledger import Ledger
 from sargraph.events.reading.quarantine import Quarantine
 
 
@@ -21,6 +23,7 @@ class Workspace:
     connection: duckdb.DuckDBPyConnection
     scratch: Path
     quarantine: Quarantine = field(default_factory=Quarantine)
+    ledger: Ledger = field(default_factory=Ledger)
     _names: int = 0
 
     def new_name(self, kind: str) -> str:
@@ -36,10 +39,25 @@ class Workspace:
 
 
 @contextmanager
-def workspace() -> Iterator[Workspace]:
-    """A workspace whose scratch files vanish at the end."""
+def workspace(memory_limit: str = "1GB", threads: int = 0) -> Iterator[Workspace]:
+    """A workspace whose scratch files vanish at the end.
+
+    DuckDB keeps to `memory_limit` and spills to the scratch folder; 0 `threads` means all cores.
+    The order of rows never depends on the number of threads.
+    Raises ConfigError for a limit DuckDB does not understand.
+    """
     with TemporaryDirectory(prefix="sargraph.") as folder:
-        connection = duckdb.connect(config={"temp_directory": f"{folder}/spill"})
+        settings = {"temp_directory": f"{folder}/spill", "memory_limit": memory_limit}
+        if threads:
+            settings["threads"] = str(threads)
+        try:
+            connection = duckdb.connect(config=settings)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"got memory limit '{memory_limit}' and {threads} threads ({reason}); "
+                "give a size such as 1GB, and 0 threads or more"
+            ) from None
         try:
             yield Workspace(connection, Path(folder))
         finally:

@@ -1,20 +1,21 @@
-"""Write a simulated log as KuaiSAR's five CSV files, plus readable terms and titles."""
+"""A simulated log as KuaiSAR's five files, plus readable terms and titles."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
 
 from sargraph.core.rng import make_rng
-from sargraph.core.types import NO_ROW, Array, BoolArray, DoubleArray, IntArray
+from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.events.simulation.recommending import Batches
 from sargraph.events.simulation.searching import Searches
+from sargraph.events.simulation.settings import BEIJING_MS
+from sargraph.events.simulation.sinks import Column, Decimal, Repeated, id_lists
 from sargraph.events.simulation.timeline import Timeline
 from sargraph.events.simulation.topics import GROUP_OF_TOPIC, GROUPS, TOPICS
-from sargraph.events.simulation.world import BEIJING_MS, World
+from sargraph.events.simulation.world import World
 
 UNFILED = 0.02
 """Share of items without category, and of items without upload time."""
@@ -23,89 +24,60 @@ TURNS_TO_SEARCH = 0.3
 """Share of planned searches opened from the batch before, though not about any of its items."""
 
 
-def write_kuaisar(
-    folder: Path,
-    world: World,
-    timeline: Timeline,
-    batches: Batches,
-    searches: Searches,
-    seed: int,
-) -> None:
-    """Write the log into `folder`: header names and value formats are those of KuaiSAR.
-
-    Times are Beijing time; all items of a batch carry its one distribution time. Cost: O(rows).
-    """
-    _write_recommendations(folder, world, timeline, batches, make_rng(seed, "plays"))
-    _write_searches(folder, world, searches)
-    _write_users(folder, world, batches, searches, make_rng(seed, "features"))
-    _write_social(folder, world, make_rng(seed, "follows"))
-    _write_items(folder, world, make_rng(seed, "filing"))
-    _write_names(folder, world)
-
-
-def _write_csv(path: Path, columns: Mapping[str, Sequence[str]]) -> None:
-    """Write ready-made cells; a cell with a comma must come with its quotes."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(",".join(columns) + "\n")
-        file.writelines(",".join(row) + "\n" for row in zip(*columns.values(), strict=True))
-
-
-def _cells(values: Array) -> list[str]:
-    """Integers and floats as Python writes them: 7, 7.0."""
-    return [str(value) for value in values.tolist()]
-
-
-def _flags(values: BoolArray) -> list[str]:
-    return _cells(values.astype(np.int64))
-
-
-def _beijing(time: IntArray, rows: IntArray) -> list[str]:
-    """Beijing clock time of `time[rows]` as KuaiSAR writes it: 2023-05-22 15:53:20."""
-    clock = (time + BEIJING_MS).astype("datetime64[ms]")
-    texts = [text.replace("T", " ") for text in np.datetime_as_string(clock, unit="s").tolist()]
-    return [texts[row] for row in rows.tolist()]
-
-
-def _id_lists(rows: IntArray) -> list[str]:
-    """Rows of a padded matrix as quoted JSON lists of ids (row + 1)."""
-    return [_quoted([value + 1 for value in row if value != NO_ROW]) for row in rows.tolist()]
-
-
-def _quoted(ids: Iterable[int]) -> str:
-    return f'"{json.dumps(list(ids))}"'
-
-
-def _write_recommendations(
-    folder: Path, world: World, timeline: Timeline, batches: Batches, rng: np.random.Generator
-) -> None:
+def recommendation_columns(
+    world: World, timeline: Timeline, batches: Batches, seed: int
+) -> Mapping[str, Column]:
+    """The rows of `rec_inter`; all items of a batch carry its one distribution time."""
+    rng = make_rng(seed, "plays", *world.labels)
     row, column = np.nonzero(batches.shown != NO_ROW)
     item, clicked = batches.shown[row, column], batches.clicked[row, column]
     duration = make_durations(world)[item]
     watched = np.where(clicked, rng.lognormal(-0.3, 0.6, len(row)), rng.exponential(0.06, len(row)))
     liked, followed, forwarded = (clicked & (rng.random(len(row)) < p) for p in (0.06, 0.01, 0.008))
     opened, related = _searches_opened(world, timeline, batches, rng)
-    columns = {
-        "user_id": _cells(batches.user[row] + 1),
-        "item_id": _cells(world.items.ids[item]),
-        "playing_time": _cells(np.round(duration * watched)),
-        "duration_ms": _cells(duration),
-        "time": _beijing(batches.time, row),
-        "timestamp": _cells(batches.time[row].astype(np.float64)),
-        "click": _flags(clicked),
-        "forward": _flags(forwarded),
-        "like": _flags(liked),
-        "follow": _flags(followed),
-        "search": _flags(opened[row, column]),
-        "search_item_related": _flags(related[row, column]),
+    return {
+        "user_id": batches.user[row] + world.first_user + 1,
+        "item_id": world.items.ids[item],
+        "playing_time": Decimal(np.round(duration * watched).astype(np.int64)),
+        "duration_ms": Decimal(duration),
+        "time": Repeated(_beijing(batches.time), row),
+        "timestamp": Decimal(batches.time[row]),
+        "click": clicked,
+        "forward": forwarded,
+        "like": liked,
+        "follow": followed,
+        "search": opened[row, column],
+        "search_item_related": related[row, column],
     }
-    _write_csv(folder / "rec_inter.csv", columns)
 
 
-def make_durations(world: World) -> DoubleArray:
-    """Length of each item in ms, whole milliseconds, float64 [items]."""
+def search_columns(world: World, searches: Searches) -> Mapping[str, Column]:
+    """The rows of `src_inter`, one per item found."""
+    row, column = np.nonzero(searches.shown != NO_ROW)
+    return {
+        "user_id": searches.user[row] + world.first_user + 1,
+        "search_session_id": searches.number[row],
+        "search_session_time": Repeated(_beijing(searches.time), row),
+        "search_session_timestamp": searches.time[row],
+        "keyword": Repeated(id_lists(searches.terms), row),
+        "search_source": "USER_INPUT",
+        "item_id": world.items.ids[searches.shown[row, column]],
+        "click_cnt": searches.clicked[row, column],
+        "item_type": "VIDEO",
+    }
+
+
+def _beijing(time: IntArray) -> pa.Array:
+    """Beijing clock times of ms since 1970 UTC."""
+    return pa.array(time + BEIJING_MS).cast(pa.timestamp("ms"))
+
+
+def make_durations(world: World) -> IntArray:
+    """Length of each item in ms, int64 [items]."""
     # Longer in-depth items: the style sets the scale, the id a fixed share around it.
     scale = 20_000 + 6_000 * world.items.style
-    return np.asarray(np.round(scale * (0.5 + (world.items.ids * 37 % 101) / 101.0)))
+    length = np.round(scale * (0.5 + (world.items.ids * 37 % 101) / 101.0))
+    return np.asarray(length, dtype=np.int64)
 
 
 def _searches_opened(
@@ -123,36 +95,23 @@ def _searches_opened(
     return opened, related
 
 
-def _write_searches(folder: Path, world: World, searches: Searches) -> None:
-    row, column = np.nonzero(searches.shown != NO_ROW)
-    keywords = _id_lists(searches.terms)
-    columns = {
-        "user_id": _cells(searches.user[row] + 1),
-        "search_session_id": _cells(searches.number[row]),
-        "search_session_time": _beijing(searches.time, row),
-        "search_session_timestamp": _cells(searches.time[row]),
-        "keyword": [keywords[r] for r in row.tolist()],
-        "search_source": ["USER_INPUT"] * len(row),
-        "item_id": _cells(world.items.ids[searches.shown[row, column]]),
-        "click_cnt": _flags(searches.clicked[row, column]),
-        "item_type": ["VIDEO"] * len(row),
-    }
-    _write_csv(folder / "src_inter.csv", columns)
+def user_columns(
+    communities: IntArray, searches: IntArray, batches: IntArray, alike: bool, seed: int
+) -> Mapping[str, Column]:
+    """The rows of `user_features`, from the numbers of searches and batches of all users.
 
-
-def _write_users(
-    folder: Path, world: World, batches: Batches, searches: Searches, rng: np.random.Generator
-) -> None:
-    n = len(world.users)
-    known = rng.random(n) < (0.8 if world.config.similar_users else 0.0)
-    columns = {
-        "user_id": _cells(np.arange(n) + 1),
-        "search_active_level": _cells(_levels(np.bincount(searches.user, minlength=n))),
-        "rec_active_level": _cells(_levels(np.bincount(batches.user, minlength=n))),
-        "onehot_feat1": _cells(rng.integers(3, size=n)),
-        "onehot_feat2": _cells(np.where(known, world.users.community % 8, rng.integers(8, size=n))),
+    Where users are `alike` in nothing, no feature tells of their community.
+    """
+    rng = make_rng(seed, "features")
+    n = len(communities)
+    known = rng.random(n) < (0.8 if alike else 0.0)
+    return {
+        "user_id": np.arange(n) + 1,
+        "search_active_level": _levels(searches),
+        "rec_active_level": _levels(batches),
+        "onehot_feat1": rng.integers(3, size=n),
+        "onehot_feat2": np.where(known, communities % 8, rng.integers(8, size=n)),
     }
-    _write_csv(folder / "user_features.csv", columns)
 
 
 def _levels(counts: IntArray) -> IntArray:
@@ -160,9 +119,13 @@ def _levels(counts: IntArray) -> IntArray:
     return np.searchsorted(np.quantile(counts, [0.25, 0.5, 0.75]), counts, side="left")
 
 
-def _write_social(folder: Path, world: World, rng: np.random.Generator) -> None:
-    """A third of the users follow one to eight others, mostly of their own community."""
-    community = world.users.community
+def follow_columns(world: World, seed: int) -> Mapping[str, Column]:
+    """The rows of `social_network`: a third of the users follow one to eight others.
+
+    Most of these are of their own community, unless users are not similar.
+    """
+    rng = make_rng(seed, "follows", *world.labels)
+    community = world.users.community - world.users.community.min()
     members = [np.flatnonzero(community == c) for c in range(community.max() + 1)]
     followers = np.flatnonzero(rng.random(len(community)) < 1 / 3)
     close = 0.8 if world.config.similar_users else 0.0
@@ -172,12 +135,16 @@ def _write_social(folder: Path, world: World, rng: np.random.Generator) -> None:
         near = rng.choice(members[community[user]], size=many)
         far = rng.integers(len(community), size=many)
         friends = np.where(rng.random(many) < close, near, far)
-        lists.append(_quoted((np.unique(friends[friends != user]) + 1).tolist()))
-    columns = {"user_id": _cells(followers + 1), "user_follow_id": lists}
-    _write_csv(folder / "social_network.csv", columns)
+        lists.append(np.unique(friends[friends != user]) + world.first_user + 1)
+    return {
+        "user_id": followers + world.first_user + 1,
+        "user_follow_id": pa.array(lists, pa.list_(pa.int64())),
+    }
 
 
-def _write_items(folder: Path, world: World, rng: np.random.Generator) -> None:
+def item_columns(world: World, seed: int) -> Mapping[str, Column]:
+    """The rows of `item_features`."""
+    rng = make_rng(seed, "filing")
     order = np.argsort(world.items.ids)
     n = len(order)
     topic = np.where(
@@ -188,42 +155,44 @@ def _write_items(folder: Path, world: World, rng: np.random.Generator) -> None:
     topic[rng.random(n) < UNFILED] = NO_ROW
     day = np.datetime64(world.config.start) - rng.integers(1, 366, size=n)
     day[rng.random(n) < UNFILED] = np.datetime64("1970-01-01")
-    columns = {
-        "item_id": _cells(world.items.ids[order]),
-        "caption": _id_lists(world.items.terms[order]),
-        "author_id": _cells(world.items.author[order]),
-        "item_type": ["NORMAL"] * n,
-        "upload_time": np.datetime_as_string(day).tolist(),
-        "upload_type": ["LongImport"] * n,
+    return {
+        "item_id": world.items.ids[order],
+        "caption": id_lists(world.items.terms[order]),
+        "author_id": world.items.author[order],
+        "item_type": "NORMAL",
+        "upload_time": pa.array(day),
+        "upload_type": "LongImport",
         **_category_columns(topic),
     }
-    _write_csv(folder / "item_features.csv", columns)
 
 
-def _category_columns(topic: IntArray) -> dict[str, list[str]]:
+def _category_columns(topic: IntArray) -> dict[str, Column]:
     """Four levels of id, name and English name; group and topic fill two, the rest is missing."""
     group = np.where(topic == NO_ROW, NO_ROW, np.array(GROUP_OF_TOPIC)[topic])
     nothing = np.full(len(topic), NO_ROW)
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, Column] = {}
     levels = {"first": (group, GROUPS), "second": (topic, TOPICS)}
     for level in ("first", "second", "third", "fourth"):
         rows, names = levels.get(level, (nothing, ()))
-        texts = [*names, "empty"]  # row -1 is the last one
-        columns[f"{level}_level_category_id"] = _cells(rows + 1)
-        columns[f"{level}_level_category_name"] = [
-            texts[row] if row != NO_ROW else "空" for row in rows.tolist()
-        ]
-        columns[f"{level}_level_category_name_en"] = [texts[row] for row in rows.tolist()]
+        place = np.where(rows == NO_ROW, len(names), rows)
+        columns[f"{level}_level_category_id"] = rows + 1
+        columns[f"{level}_level_category_name"] = Repeated(pa.array([*names, "空"]), place)
+        columns[f"{level}_level_category_name_en"] = Repeated(pa.array([*names, "empty"]), place)
     return columns
 
 
-def _write_names(folder: Path, world: World) -> None:
+def term_columns(world: World) -> Mapping[str, Column]:
+    """The rows of `terms`: the word behind each term id."""
+    words = world.vocabulary
+    return {"term_id": np.arange(len(words)) + 1, "text": pa.array(words)}
+
+
+def title_columns(world: World) -> Mapping[str, Column]:
+    """The rows of `titles`: each item's title in words."""
     order = np.argsort(world.items.ids)
     words = world.vocabulary
     titles = [
         " ".join(words[term] for term in row if term != NO_ROW)
         for row in world.items.terms[order].tolist()
     ]
-    terms = {"term_id": _cells(np.arange(len(words)) + 1), "text": words}
-    _write_csv(folder / "terms.csv", terms)
-    _write_csv(folder / "titles.csv", {"item_id": _cells(world.items.ids[order]), "title": titles})
+    return {"item_id": world.items.ids[order], "title": pa.array(titles)}

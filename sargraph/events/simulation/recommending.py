@@ -8,10 +8,12 @@ import numpy as np
 
 from sargraph.core.rng import make_rng
 from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, DoubleArray, IntArray
+from sargraph.events.simulation.draws import draw_rungs
+from sargraph.events.simulation.settings import SimulateConfig
 from sargraph.events.simulation.slate import MAX_SHOWN, affinity, left_aligned, repeated
-from sargraph.events.simulation.timeline import HOUR_MS, Timeline, draw_rows
+from sargraph.events.simulation.timeline import HOUR_MS, Timeline
 from sargraph.events.simulation.topics import SUBTOPICS_PER_TOPIC, WORDS_PER_SUBTOPIC
-from sargraph.events.simulation.world import SimulateConfig, World
+from sargraph.events.simulation.world import World
 
 MEMORY = 256
 """An item is not recommended again while it is among the last so many (at most a tenth of all
@@ -44,15 +46,21 @@ class Batches:
     opened_at: IntArray
 
 
-def live_recommendations(world: World, timeline: Timeline, seed: int) -> Batches:
+def live_recommendations(
+    world: World, timeline: Timeline, seed: int, intercept: float | None = None
+) -> Batches:
     """Let all users go through their steps, the k-th steps of all users at once.
+
+    `intercept` is the click model's; without it the one of this shard (`calibrate`).
 
     A search sets what following batches may be about (S2R); a clicked item may open a search
     (R2S), which does the same. Cost: O(impressions x MEMORY) and one pass per step of the most
     active user; O(users x MEMORY) memory.
     """
-    intercept = _calibrate(world, timeline, make_rng(seed, "calibration"))
-    return _run(world, timeline, len(timeline), intercept, make_rng(seed, "recommendations"))
+    if intercept is None:
+        intercept = calibrate(world, timeline, seed)
+    rng = make_rng(seed, "recommendations", *world.labels)
+    return _run(world, timeline, len(timeline), intercept, rng)
 
 
 def _run(
@@ -160,7 +168,8 @@ def _candidates(
     """Items for the inherent intents, the demand, or by popularity: twice as many as are shown."""
     shape = (len(user), 2 * MAX_SHOWN)
     reason = rng.random(shape)
-    inherent = draw_rows(world.users.intents, np.repeat(user, shape[1]), rng.random(shape).ravel())
+    ladder = world.users.intent_ladder
+    inherent = draw_rungs(ladder, np.repeat(user, shape[1]), rng.random(shape).ravel())
     subtopic = np.where(reason < FOR_INTENT, inherent.reshape(shape), demand[:, None])
     popular = reason >= FOR_INTENT + FOR_DEMAND
     low = np.where(popular, 0, subtopic * WORDS_PER_SUBTOPIC)
@@ -185,8 +194,9 @@ def _appeal(world: World, user: IntArray, demand: IntArray, shown: IntArray) -> 
     return np.asarray(affinity(world, user, shown) + 1.2 * same_topic + 1.2 * same_subtopic)
 
 
-def _calibrate(world: World, timeline: Timeline, rng: np.random.Generator) -> float:
+def calibrate(world: World, timeline: Timeline, seed: int) -> float:
     """The intercept that gives the click rate asked for, by bisection on what a pilot run shows."""
+    rng = make_rng(seed, "calibration", *world.labels)
     num_steps = int(np.searchsorted(timeline.user, PILOT_USERS))
     pilot = _run(world, timeline, num_steps, 0.0, rng)
     logits = _appeal(world, pilot.user, pilot.demand, pilot.shown)[pilot.shown != NO_ROW]

@@ -43,7 +43,7 @@ def search_all(world: World, timeline: Timeline, batches: Batches, seed: int) ->
 
     Cost: O(searches).
     """
-    rng = make_rng(seed, "searches")
+    rng = make_rng(seed, "searches", *world.labels)
     planned = np.flatnonzero(timeline.is_search)
     opening = np.flatnonzero(batches.opened != NO_ROW)
     step = np.concatenate([planned, batches.step[opening]])

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sargraph.core.rng import make_rng
-from sargraph.core.types import BoolArray, DoubleArray, IntArray
-from sargraph.events.simulation.world import DAY_MS, SimulateConfig, World
+from sargraph.core.types import BoolArray, IntArray
+from sargraph.events.simulation.draws import draw_rungs
+from sargraph.events.simulation.settings import DAY_MS, SimulateConfig
+from sargraph.events.simulation.topics import SUBTOPICS_PER_TOPIC
+from sargraph.events.simulation.world import World
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -49,12 +52,12 @@ class Timeline:
 def draw_timeline(world: World, seed: int) -> Timeline:
     """Draw all steps of all users. Cost: O(steps)."""
     config = world.config
-    rng = make_rng(seed, "times")
+    rng = make_rng(seed, "times", *world.labels)
     session_user, session_start = _sessions(world, rng)
     user, time, starts = _steps(session_user, session_start, config, rng)
     is_search = rng.random(len(user)) < world.users.search_share[user]
-    recommend_demand, _ = _demand(world, user, starts, make_rng(seed, "recommend demand"))
-    search_demand, explored = _demand(world, user, starts, make_rng(seed, "search demand"))
+    recommend_demand, _ = _demand(world, user, time, starts, seed, "recommend demand")
+    search_demand, explored = _demand(world, user, time, starts, seed, "search demand")
     first = np.searchsorted(user, user)
     return Timeline(
         user=user,
@@ -112,20 +115,19 @@ def _room(time: IntArray, starts: BoolArray) -> IntArray:
 
 
 def _demand(
-    world: World, user: IntArray, starts: BoolArray, rng: np.random.Generator
+    world: World, user: IntArray, time: IntArray, starts: BoolArray, seed: int, name: str
 ) -> tuple[IntArray, BoolArray]:
     """A Markov chain per user: at each step the demand stays or is drawn afresh.
 
-    Afresh means from the inherent intents (70 %) or from all sub-topics alike.
+    Afresh means from the inherent intents (70 %) or from all sub-topics alike; where demand is
+    seasonal, both weighed by the season.
     """
     config, n = world.config, len(user)
-    inherent = rng.random(n) < INHERENT_DEMAND
-    fresh = np.where(
-        inherent,
-        draw_rows(world.users.intents, user, rng.random(n)),
-        rng.integers(world.num_subtopics, size=n),
-    )
+    rng = make_rng(seed, name, *world.labels)
+    fresh, inherent = _fresh_demand(world, user, rng)
     changes = rng.random(n) < np.where(starts, 1 - config.persistence, 0.1)
+    if config.seasonal_demand:
+        _follow_the_season(world, user, time, fresh, inherent, rng)
     if not config.demand_changes:
         changes[:] = False
     if n:
@@ -135,13 +137,28 @@ def _demand(
     return fresh[since], ~inherent[since]
 
 
-def draw_rows(shares: DoubleArray, rows: IntArray, uniform: DoubleArray) -> IntArray:
-    """One column per entry, drawn from row `rows[i]` of `shares` (rows sum to 1) with `uniform`.
+def _fresh_demand(
+    world: World, user: IntArray, rng: np.random.Generator
+) -> tuple[IntArray, BoolArray]:
+    """A sub-topic for each entry, and whether it comes from the inherent intents."""
+    n = len(user)
+    inherent = rng.random(n) < INHERENT_DEMAND
+    from_intents = draw_rungs(world.users.intent_ladder, user, rng.random(n))
+    return np.where(inherent, from_intents, rng.integers(world.num_subtopics, size=n)), inherent
 
-    Cost: one sort-free search over the running sum of the whole matrix.
-    """
-    width = shares.shape[1]
-    ladder = np.cumsum(shares, axis=1)
-    ladder = ladder / ladder[:, -1:] + np.arange(len(shares))[:, None]
-    found = np.searchsorted(ladder.ravel(), rows + uniform, side="right")
-    return np.asarray(np.clip(found - rows * width, 0, width - 1), dtype=np.int64)
+
+def _follow_the_season(
+    world: World,
+    user: IntArray,
+    time: IntArray,
+    fresh: IntArray,
+    inherent: BoolArray,
+    rng: np.random.Generator,
+) -> None:
+    """Draw again, in place, until each demand passes the season's chance (rejection sampling)."""
+    open_rows = np.arange(len(user))
+    while len(open_rows):
+        topic = fresh[open_rows] // SUBTOPICS_PER_TOPIC
+        failed = rng.random(len(open_rows)) >= world.seasons.chance(topic, time[open_rows])
+        open_rows = open_rows[failed]
+        fresh[open_rows], inherent[open_rows] = _fresh_demand(world, user[open_rows], rng)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
 import numpy as np
-from pydantic import Field
 
-from sargraph.core.config import Config
 from sargraph.core.errors import ConfigError
 from sargraph.core.rng import make_rng
 from sargraph.core.types import NO_ROW, DoubleArray, IntArray
+from sargraph.events.simulation.draws import ladder_of
+from sargraph.events.simulation.seasons import Seasons, plant_seasons
+from sargraph.events.simulation.settings import SimulateConfig
 from sargraph.events.simulation.topics import (
     ADJECTIVES,
     ADJECTIVES_PER_STYLE,
@@ -23,69 +23,6 @@ from sargraph.events.simulation.topics import (
     WORDS_PER_TOPIC,
     vocabulary,
 )
-
-DAY_MS = 86_400_000
-BEIJING_MS = 8 * 3_600_000
-
-
-class SimulateConfig(Config):
-    """Size of the world, strength of its mechanisms, and a switch for each (null worlds)."""
-
-    num_users: int = Field(default=2000, ge=2)
-    """Number of users."""
-    num_days: int = Field(default=30, ge=1)
-    """Length of the log in days."""
-    num_items: int = Field(default=5000, ge=1)
-    """Number of items; at least 12 per topic."""
-    num_topics: int = Field(default=24, ge=4, le=24)
-    """Number of topics, each with 4 sub-topics of 3 words."""
-    start: datetime.date = datetime.date(2023, 5, 22)
-    """First day of the log (Beijing time)."""
-    users_per_community: int = Field(default=40, ge=1)
-    """Mean number of users that share one community's intents."""
-    sessions_per_day: float = Field(default=0.45, gt=0)
-    """Mean number of sessions of a user and day."""
-    steps_per_session: float = Field(default=2.8, ge=1, le=8)
-    """Mean number of recommendation batches and searches in a session."""
-    search_share: float = Field(default=0.34, gt=0, lt=1)
-    """Mean share of a user's steps that are searches."""
-    click_rate: float = Field(default=0.5, gt=0, lt=1)
-    """Mean click rate of recommended items; the intercept of the click model is set to reach it."""
-    search_click_share: float = Field(default=0.6, gt=0, le=1)
-    """Share of searches with at least one click."""
-    persistence: float = Field(default=0.5, ge=0, lt=1)
-    """Probability that a demand outlives the end of a session."""
-    s2r_strength: float = Field(default=0.85, ge=0, le=1)
-    """Probability that the batch right after a search follows the searched demand."""
-    s2r_half_life_hours: float = Field(default=6.0, gt=0)
-    """Time after which that probability has halved."""
-    s2r_decay: Literal["exponential", "power"] = "exponential"
-    """Its form: 2^(-t/h), or 1/(1 + t/h) for a mis-specified world."""
-    r2s_probability: float = Field(default=0.04, ge=0, le=1)
-    """Probability that one clicked recommended item triggers a search about it."""
-    category_noise: float = Field(default=0.0, ge=0, le=1)
-    """Share of items filed under a random category, for a mis-specified world."""
-    s2r_effect: bool = True
-    """Off: recommendation never follows the searched demand."""
-    r2s_effect: bool = True
-    """Off: searches are opened as often, but neither when nor what depends on a click."""
-    demand_changes: bool = True
-    """Off: each user has one demand per source for ever."""
-    query_about_items: bool = True
-    """Off: query words are drawn from all words whatever the user searches, finds and clicks."""
-    similar_users: bool = True
-    """Off: all users have the same inherent intents and tastes, so none is closer than another."""
-
-    @property
-    def start_ms(self) -> int:
-        """Midnight of the first day in Beijing, ms since 1970 UTC."""
-        return (self.start - datetime.date(1970, 1, 1)).days * DAY_MS - BEIJING_MS
-
-    @property
-    def end_ms(self) -> int:
-        """The first ms after the log."""
-        return self.start_ms + self.num_days * DAY_MS
-
 
 @dataclass(frozen=True)
 class Items:
@@ -141,15 +78,35 @@ class Users:
     def __len__(self) -> int:
         return len(self.community)
 
+    @cached_property
+    def intent_ladder(self) -> DoubleArray:
+        """Running sums of the intents, to draw sub-topics from."""
+        return ladder_of(self.intents)
+
 
 @dataclass(frozen=True)
 class World:
-    """Everything that is fixed before anybody does anything."""
+    """Everything that is fixed before anybody does anything; its users are those of one shard.
+
+    User row u has the id `first_user + u + 1`.
+    """
 
     config: SimulateConfig
     users: Users
     items: Items
+    seasons: Seasons
     vocabulary: tuple[str, ...]
+    shard: int = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What tells the random streams of this shard from those of the others."""
+        return shard_labels(self.shard)
+
+    @property
+    def first_user(self) -> int:
+        """Number of users in the shards before."""
+        return self.shard * self.config.users_per_shard
 
     @property
     def num_subtopics(self) -> int:
@@ -163,9 +120,17 @@ class World:
         return np.asarray(self.users.intents.reshape(shape).sum(axis=2))
 
 
-def plant_world(config: SimulateConfig, seed: int) -> World:
-    """Draw users and items; the same config and seed give the same world.
+def shard_labels(shard: int) -> tuple[str, ...]:
+    """Labels of a shard's random streams; the first shard has none."""
+    return (f"shard {shard}",) if shard else ()
 
+
+def plant_world(
+    config: SimulateConfig, seed: int, shard: int = 0, items: Items | None = None
+) -> World:
+    """Draw one shard of the users and, unless they are given, the items that all shards share.
+
+    The same config, seed and shard give the same world, whatever was drawn before.
     Raises ConfigError when there are fewer than 12 items per topic.
     """
     least = config.num_topics * WORDS_PER_TOPIC
@@ -174,15 +139,19 @@ def plant_world(config: SimulateConfig, seed: int) -> World:
             f"got num_items {config.num_items}, expected at least {least} for "
             f"{config.num_topics} topics; raise num_items or lower num_topics"
         )
-    users = _plant_users(config, make_rng(seed, "users"))
     return World(
-        config, users, _plant_items(config, make_rng(seed, "items")), vocabulary(config.num_topics)
+        config=config,
+        users=_plant_users(config, shard, make_rng(seed, "users", *shard_labels(shard))),
+        items=items or _plant_items(config, make_rng(seed, "items")),
+        seasons=plant_seasons(config, make_rng(seed, "seasons")),
+        vocabulary=vocabulary(config.num_topics),
+        shard=shard,
     )
 
 
-def _plant_users(config: SimulateConfig, rng: np.random.Generator) -> Users:
-    n = config.num_users
-    num_communities = max(2, round(n / config.users_per_community))
+def _plant_users(config: SimulateConfig, shard: int, rng: np.random.Generator) -> Users:
+    n = min(config.users_per_shard, config.num_users - shard * config.users_per_shard)
+    num_communities = _num_communities(config, n)
     community = rng.integers(num_communities, size=n)
     shared = _mixtures(num_communities, 3, config.num_topics, rng)[community]
     shared *= rng.gamma(4.0, 0.25, size=shared.shape)
@@ -195,13 +164,17 @@ def _plant_users(config: SimulateConfig, rng: np.random.Generator) -> Users:
         intents = np.full_like(intents, 1.0 / intents.shape[1])
         tastes = np.zeros_like(tastes)
     return Users(
-        community=community,
+        community=community + shard * _num_communities(config, config.users_per_shard),
         intents=intents,
         tastes=tastes,
         activity=rng.lognormal(-0.5 * 0.7**2, 0.7, size=n),
         search_share=rng.beta(6 * config.search_share, 6 * (1 - config.search_share), size=n),
         hour_shift=rng.integers(-3, 4, size=n),
     )
+
+
+def _num_communities(config: SimulateConfig, num_users: int) -> int:
+    return max(2, round(num_users / config.users_per_community))
 
 
 def _mixtures(rows: int, breadth: int, num_topics: int, rng: np.random.Generator) -> DoubleArray:

@@ -1,0 +1,118 @@
+"""Sources: whether an entry belongs to search or to recommendation, and what was shown beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sargraph.core.types import NO_ROW, BoolArray, CodeArray
+from sargraph.events.attribution import attribute
+from sargraph.events.reading.batches import Batches, constant, join_codes
+from sargraph.events.reading.entries import Rows
+from sargraph.events.reading.identifiers import Coded, as_dictionary, chase, codes_of
+from sargraph.events.reading.order import order_events
+from sargraph.events.reading.query_codes import QueryCodes
+from sargraph.events.reading.slates import read_slates
+from sargraph.events.recipe import Table
+from sargraph.events.schema import IMPRESSION, RECOMMEND, SEARCH, SOURCES
+
+MINUTE = 60_000
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each entry can be: masks of entries that open a search, end one, have a query, and
+    cannot do without an item."""
+
+    opens: BoolArray
+    ends: BoolArray
+    has_query: BoolArray
+    needs_item: BoolArray
+
+    @classmethod
+    def of(cls, found: Batches, table: Table) -> Roles:
+        """Roles by the table's attribution; without one no entry opens or ends a search."""
+        nowhere: Any = constant(False, found.size, np.bool_)
+        needs_item: Any = constant(
+            table.item is not None and not table.item.optional, found.size, np.bool_
+        )
+        rule = table.attribution
+        if rule is None:
+            asks: Any = constant(table.query is not None, found.size, np.bool_)
+            return cls(nowhere, nowhere, asks, needs_item)
+        marker = as_dictionary(found.texts["marker"])
+        opens, ends = (_is_one_of(marker, names) for names in (rule.opens, rule.ends))
+        return cls(opens, ends, opens, ~opens & ~ends)
+
+
+def _is_one_of(column: Any, names: tuple[str, ...]) -> BoolArray:
+    among = np.asarray(pc.is_in(column.dictionary, value_set=pa.array(names)))
+    return np.asarray(np.append(among, False)[np.asarray(pc.fill_null(column.indices, NO_ROW))])
+
+
+def decide_source(rows: Rows, found: Batches, table: Table, roles: Roles) -> Rows:
+    """Give each entry its source; those of recommendation have no query and no search."""
+    if table.source in SOURCES:
+        source = constant(SOURCES.index(table.source), len(rows), np.int8)
+        return replace(rows, columns={**rows.columns, "source": source})
+    search: Any = rows.columns["search"]
+    codes = rows.query.codes
+    if table.source == "by_query":
+        is_search = ~rows.query.is_empty
+    else:
+        opener = _openers(rows, found, table, roles)
+        is_search = opener != NO_ROW
+        codes, search = codes[opener], opener.astype(np.int32)
+    codes = np.where(is_search, codes, np.int32(NO_ROW))
+    search = np.where(is_search, search, NO_ROW)
+    source = np.where(is_search, np.int8(SEARCH), np.int8(RECOMMEND))
+    columns = {**rows.columns, "source": source, "search": search}
+    return replace(rows, columns=columns, query=QueryCodes(rows.query.queries, codes))
+
+
+def _openers(rows: Rows, found: Batches, table: Table, roles: Roles) -> CodeArray:
+    """For each entry the place of the entry that opened its search, -1 = none."""
+    rule = table.attribution
+    assert rule is not None
+    group: CodeArray = rows.user.codes
+    if "within" in found.texts:
+        group = join_codes(group, codes_of(found.texts["within"]))
+    user = rows.user.codes + 1  # rows without a user are in quarantine, but still here
+    order = order_events(user, found.time, rows.item.codes, int(user.max(initial=0)) + 1)
+    max_gap = None if rule.minutes is None else round(rule.minutes * MINUTE)
+    opened = attribute(
+        group[order].astype(np.int64), found.time[order], roles.opens[order], roles.ends[order],
+        max_gap,
+    )  # fmt: skip
+    opener = np.empty(len(order), dtype=np.int64)
+    opener[order] = chase(order, opened)
+    return opener
+
+
+def add_shown(rows: Rows, slates: pa.ChunkedArray, separator: str) -> Rows:
+    """Add an impression for every item of a slate but the one of its entry.
+
+    An impression has the time, source, query, search and ledger row of its entry, and its place in
+    the slate as position; the entry takes its own place where it stands in the slate.
+    """
+    owner, place, shown = read_slates(slates, separator)
+    coded = Coded.from_column(pa.chunked_array([shown]))
+    ids, (of_rows, of_shown) = Coded.unite([rows.item, coded])
+    own, item = chase(of_rows, rows.item.codes), chase(of_shown, coded.codes)
+    is_own = item == own[owner]
+    columns = dict(rows.columns)
+    position = np.array(columns["position"])
+    position[owner[is_own]] = place[is_own]
+    columns["position"] = position
+    extra = np.flatnonzero(~is_own & (item != NO_ROW) & (own[owner] != NO_ROW))
+    taken = np.concatenate([np.arange(len(rows)), owner[extra]])
+    columns = {name: column[taken] for name, column in columns.items()}
+    columns["position"][len(rows) :] = place[extra]
+    columns["action"][len(rows) :] = IMPRESSION
+    columns["weight"][len(rows) :] = 1
+    items = Coded(ids, np.concatenate([own, item[extra]]), rows.item.num_joined, rows.item.joined)
+    return Rows(columns, rows.user.select(taken), items, rows.query.select(taken), rows.counts)

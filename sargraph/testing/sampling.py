@@ -1,0 +1,106 @@
+"""The naive oracle of neighbour sampling: plain loops over all edges, and small random graphs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from sargraph.core.ragged import Ragged
+from sargraph.core.types import NO_TIME, IntArray
+from sargraph.events.vocabulary import Vocabulary
+from sargraph.graph.graph import CLICKED, CONTAINS, FOLLOWS, ISSUED, EdgeTable, EdgeType, Graph
+from sargraph.graph.tree import Sample
+
+Hidden = Mapping[EdgeType, Sequence[int]]
+
+
+def random_graph(
+    rng: np.random.Generator,
+    *,
+    num_nodes: int = 7,
+    num_edges: int = 60,
+    num_times: int = 12,
+    background_share: float = 0.2,
+) -> Graph:
+    """A small graph of four types with parallel edges, ties in time and background edges."""
+    sizes = {"user": num_nodes, "item": num_nodes + 2, "query": 4, "term": 3}
+    edges = {}
+    for kind in (CLICKED, ISSUED, CONTAINS, FOLLOWS):
+        time = rng.integers(num_times, size=num_edges)
+        time[rng.random(num_edges) < (1 if kind == CONTAINS else background_share)] = NO_TIME
+        ends = [rng.integers(sizes[kind[place]], size=num_edges) for place in (0, 2)]
+        edges[kind] = EdgeTable.of(*ends, time=time)
+    return Graph(
+        vocabularies={k: Vocabulary([f"{k}{i}" for i in range(n)]) for k, n in sizes.items()},
+        edges=edges,
+        query_terms=Ragged.from_lists([[]] * sizes["query"]),
+        item_terms=Ragged.from_lists([[]] * sizes["item"]),
+    )
+
+
+def allowed_edges(
+    graph: Graph, edge_type: EdgeType, node: int, as_of: int, hidden: Hidden | None = None
+) -> list[int]:
+    """Rows of the edges that `node` may receive from along a type, forward or `rev_`."""
+    source, verb, target = edge_type
+    is_forward = not verb.startswith("rev_")
+    forward = edge_type if is_forward else (target, verb.removeprefix("rev_"), source)
+    table = graph.edges[forward]
+    receiver = table.to_row if is_forward else table.from_row
+    banned = set((hidden or {}).get(forward, ()))
+    return [
+        row
+        for row in range(len(table))
+        if receiver[row] == node
+        and row not in banned
+        and (table.time[row] == NO_TIME or table.time[row] < as_of)
+    ]
+
+
+def check_sample(
+    graph: Graph,
+    sample: Sample,
+    fan_outs: Mapping[EdgeType, Sequence[int]],
+    as_of: IntArray,
+    hidden: Hidden | None = None,
+) -> None:
+    """Assert that a sample is one that the definition allows; `as_of` holds one time per tree.
+
+    Every node is once per tree and, but for seeds, was drawn in its hop; every node of hop h < hops
+    receives min(fan-out, allowed) distinct allowed edges per type, and others receive none.
+    """
+    hop_of = {kind: np.repeat(range(len(n)), n) for kind, n in sample.num_nodes.items()}
+    for kind, node in sample.node.items():
+        pairs = list(zip(sample.tree[kind].tolist(), node.tolist(), strict=True))
+        assert len(set(pairs)) == len(pairs) == sum(sample.num_nodes[kind])
+        drawn = {int(p) for t, rows in sample.row.items() if t[0] == kind for p in rows}
+        assert drawn | set(np.flatnonzero(hop_of[kind] == 0)) == set(range(len(node)))
+    for kind, per_hop in fan_outs.items():
+        _check_ends(graph, sample, kind)
+        received = Counter(sample.col[kind].tolist())
+        hop_of_edge = np.repeat(range(len(per_hop)), sample.num_edges[kind])
+        assert np.all(hop_of_edge == hop_of[kind[2]][sample.col[kind]])
+        assert np.all(hop_of[kind[0]][sample.row[kind]] <= hop_of_edge + 1)
+        for place, hop in enumerate(hop_of[kind[2]]):
+            number = per_hop[hop] if hop < len(per_hop) else 0
+            node, tree = int(sample.node[kind[2]][place]), sample.tree[kind[2]][place]
+            allowed = allowed_edges(graph, kind, node, int(as_of[tree]), hidden)
+            edges = sample.edge[kind][sample.col[kind] == place].tolist()
+            assert len(set(edges)) == len(edges) == received[place]
+            assert set(edges) <= set(allowed)
+            assert len(edges) == (len(allowed) if number < 0 else min(number, len(allowed)))
+
+
+def _check_ends(graph: Graph, sample: Sample, kind: EdgeType) -> None:
+    """Assert that each sampled edge, put back in graph rows, is the edge that it names."""
+    source, verb, target = kind
+    row, col, edge = sample.row[kind], sample.col[kind], sample.edge[kind]
+    assert np.array_equal(sample.tree[source][row], sample.tree[target][col])
+    ends = sample.node[source][row], sample.node[target][col]
+    is_forward = not verb.startswith("rev_")
+    table = graph.edges[kind if is_forward else (target, verb.removeprefix("rev_"), source)]
+    expected = (table.from_row[edge], table.to_row[edge])
+    for got, wanted in zip(ends, expected if is_forward else expected[::-1], strict=True):
+        assert np.array_equal(got, wanted)
