@@ -1,6 +1,6 @@
 """How fast is a graph built, and how fast are neighbours sampled with an as-of time?
 
-    python benchmarks/graph.py [--json] [--edges N] [--nodes N] [--events N] [--rounds N]
+    python benchmarks/graph.py [--json] [--edges N] [--nodes N] [--events N] [--batches N]
 
 Build: `build_graph` on random events. Sampling: fan-out [10, 5], one tree and one as-of time per
 seed, without replacement, relabelled; beside a vectorised NumPy sampler that does the same job on
@@ -10,25 +10,21 @@ and per second of wall time beside it; the first calls (compilation) are reporte
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
-import json
-import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from machine import goal, print_line
 from numpy_sampler import NumpySampler
 
 from sargraph.core.ragged import Ragged
 from sargraph.core.rng import make_rng
-from sargraph.core.types import NO_ROW
+from sargraph.core.types import NO_ROW, IntArray
 from sargraph.events.events import Events
 from sargraph.events.schema import CLICK, COLUMNS, RECOMMEND, SEARCH
 from sargraph.events.vocabulary import Vocabulary
@@ -101,27 +97,41 @@ def make_graph(num_nodes: int, num_edges: int) -> Graph:
     )
 
 
-def measured(work: Callable[[], int]) -> tuple[float, float]:
-    """(things per CPU second, things per second of wall time) of one call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    count = work()
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return count / max(cpu, 1e-9), count / max(wall, 1e-9)
+@dataclass(frozen=True)
+class Measure:
+    """How many things one call made, and how long it took."""
+
+    count: int
+    cpu: float
+    wall: float
+
+    @classmethod
+    def of(cls, work: Callable[[], int]) -> Measure:
+        """Call once."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        count = work()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        return cls(count, max(cpu, 1e-9), max(wall, 1e-9))
+
+
+def rates(name: str, runs: list[Measure]) -> dict[str, float]:
+    """Medians per CPU second and per second of wall time."""
+    return {
+        f"{name}_edges_per_cpu_second": statistics.median(run.count / run.cpu for run in runs),
+        f"{name}_edges_per_second": statistics.median(run.count / run.wall for run in runs),
+    }
 
 
 def build_figures(num_events: int, rounds: int) -> dict[str, float]:
     """Edges per second of `build_graph`."""
     events = make_events(num_events)
     runs = [
-        measured(lambda: sum(map(len, build_graph(events).edges.values()))) for _ in range(rounds)
+        Measure.of(lambda: sum(map(len, build_graph(events).edges.values()))) for _ in range(rounds)
     ]
-    return {
-        "build_edges_per_cpu_second": statistics.median(cpu for cpu, _ in runs),
-        "build_edges_per_second": statistics.median(wall for _, wall in runs),
-    }
+    return rates("build", runs)
 
 
-def sample_figures(num_nodes: int, num_edges: int, rounds: int, batches: int) -> dict[str, float]:
+def sample_figures(num_nodes: int, num_edges: int, batches: int) -> dict[str, float]:
     """Edges per second of both samplers, in turns; and what came before the first draw."""
     graph = make_graph(num_nodes, num_edges)
     rng = make_rng(0, "benchmark seeds")
@@ -130,48 +140,25 @@ def sample_figures(num_nodes: int, num_edges: int, rounds: int, batches: int) ->
     sampler = NeighbourSampler(graph, FAN_OUTS)
     prepared = time.process_time() - started
 
-    def ours() -> int:
-        sample = sampler.sample("user", users, as_of=as_of)
-        return sum(map(len, sample.edge.values()))
+    def ours(users: IntArray, as_of: IntArray) -> int:
+        return sum(map(len, sampler.sample("user", users, as_of=as_of).edge.values()))
 
-    def numpy() -> int:
+    def numpy(users: IntArray, as_of: IntArray) -> int:
         return peer.sample(users, as_of, rng)
 
-    counts: dict[str, list[int]] = {"ours": [], "numpy": []}
-    speeds: dict[str, list[tuple[float, float]]] = {"ours": [], "numpy": []}
-    first = []
-    for turn in range(-1, rounds * batches):
+    runs: dict[str, list[Measure]] = {"sample": [], "numpy": []}
+    for _ in range(batches + 1):
         users = rng.integers(num_nodes // 2, size=BATCH)
         as_of = START + SPAN // 2 + rng.integers(SPAN // 2, size=BATCH)
-        for name, work in (("ours", ours), ("numpy", numpy)):
-            started = time.process_time()
-            speed = measured(lambda: counts[name].append(work()) or counts[name][-1])  # noqa: B023
-            if turn < 0:
-                first.append(time.process_time() - started)
-            else:
-                speeds[name].append(speed)
+        for name, work in (("sample", ours), ("numpy", numpy)):
+            runs[name].append(Measure.of(partial(work, users, as_of)))
     return {
         "sampler_preparation_cpu_seconds": prepared,
-        "sampler_first_call_cpu_seconds": first[0],
-        "sample_edges_per_batch": statistics.mean(counts["ours"]),
-        "numpy_edges_per_batch": statistics.mean(counts["numpy"]),
-        **{
-            f"{name}_edges_per_{kind}": statistics.median(speed[place] for speed in speeds[name])
-            for name in speeds
-            for place, kind in enumerate(("cpu_second", "second"))
-        },
-    }
-
-
-def machine() -> dict[str, object]:
-    """What the figures were measured on."""
-    return {
-        "system": platform.platform(terse=True),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads_used": 1,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
+        "sampler_first_call_cpu_seconds": runs["sample"][0].cpu,
+        "sample_edges_per_batch": statistics.mean(run.count for run in runs["sample"]),
+        "numpy_edges_per_batch": statistics.mean(run.count for run in runs["numpy"]),
+        **rates("sample", runs["sample"][1:]),
+        **rates("numpy", runs["numpy"][1:]),
     }
 
 
@@ -182,29 +169,28 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1_000_000)
     parser.add_argument("--edges", type=int, default=10_000_000)
     parser.add_argument("--events", type=int, default=5_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batches", type=int, default=40, help="batches per round")
+    parser.add_argument("--rounds", type=int, default=3, help="graphs built")
+    parser.add_argument("--batches", type=int, default=100, help="batches sampled, 1024 seeds each")
     given = parser.parse_args()
     figures = build_figures(given.events, given.rounds)
-    figures |= sample_figures(given.nodes, given.edges, given.rounds, given.batches)
+    figures |= sample_figures(given.nodes, given.edges, given.batches)
     figures["speed_up_over_numpy"] = (
-        figures["ours_edges_per_cpu_second"] / figures["numpy_edges_per_cpu_second"]
+        figures["sample_edges_per_cpu_second"] / figures["numpy_edges_per_cpu_second"]
     )
     figures["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     goals = [
-        {"name": name, "value": figures[name], "goal": goal, "met": figures[name] >= goal}
-        for name, goal in (
+        goal(name, figures[name], limit, at_least=True)
+        for name, limit in (
             ("build_edges_per_cpu_second", BUILD_GOAL),
-            ("ours_edges_per_cpu_second", SAMPLE_GOAL),
+            ("sample_edges_per_cpu_second", SAMPLE_GOAL),
         )
     ]
     for name, value in figures.items():
         print(f"{name:36} {value:>16,.3f}")
-    for goal in goals:
-        print(f"goal {goal['name']} >= {goal['goal']:,}: {'met' if goal['met'] else 'MISSED'}")
+    for each in goals:
+        print(f"goal {each['name']} >= {each['goal']:,}: {'met' if each['met'] else 'MISSED'}")
     if given.json:
-        result = {"benchmark": "graph", "machine": machine(), "figures": figures, "goals": goals}
-        print(json.dumps(result))
+        print_line("graph", figures, goals)
 
 
 if __name__ == "__main__":

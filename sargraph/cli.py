@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from sargraph import screen
+from sargraph.options import EmbeddingsDir, EventsDir, GraphDir, UserId
+
+from sargraph.options import Json, Out, Resume, Seed, Set  # isort: skip
 
 app = typer.Typer(
     name="sargraph",
@@ -17,34 +20,27 @@ app = typer.Typer(
     help="Join search and recommendation logs in one user-query-item graph.",
 )
 
-Out = Annotated[Path, typer.Option("--out", help="Folder to write the artefact to.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a setting, as in num_epochs=3; repeat.")
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything drawn.")]
-EventsDir = Annotated[Path, typer.Argument(metavar="EVENTS", help="Folder of events.")]
-GraphDir = Annotated[Path, typer.Argument(metavar="GRAPH", help="Folder of a graph.")]
-EmbeddingsDir = Annotated[Path, typer.Argument(metavar="EMBEDDINGS", help="Folder of embeddings.")]
-UserId = Annotated[str, typer.Argument(metavar="USER_ID", help="User id, as in the logs.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
-
 
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the raw logs.")],
-    users: Annotated[int, typer.Option(help="Number of users.")] = 2000,
-    days: Annotated[int, typer.Option(help="Number of days.")] = 30,
+    users: Annotated[int | None, typer.Option(help="Number of users [2000].")] = None,
+    days: Annotated[int | None, typer.Option(help="Number of days [30].")] = None,
+    preset: Annotated[str, typer.Option(help="Named world, such as kuaisar or null.")] = "planted",
+    format: Annotated[str, typer.Option(help="kuaisar (CSV) or parquet.")] = "kuaisar",
     seed: Seed = 0,
+    settings: Set = None,
     json: Json = False,
 ) -> None:
     """Write the logs of a planted world in KuaiSAR's file format, with its truth beside them.
 
     Example: sargraph simulate logs --users 500 --days 14
+    Example: sargraph simulate null --preset null --set num_items=2000
     """
     from sargraph.pipeline.commands import simulate_world
 
-    screen.facts(f"logs in {out}", vars(simulate_world(out, users, days, seed)), json)
+    summary = simulate_world(out, users, days, preset, format, seed, settings or [])
+    screen.facts(f"logs in {out}", summary, json)
 
 
 @app.command()
@@ -53,16 +49,20 @@ def ingest(
     source: Annotated[Path, typer.Option(help="Folder of the raw logs.")],
     out: Out,
     seed: Seed = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads that read (0 = all cores).")] = 0,
+    memory_limit: Annotated[str, typer.Option(help="Memory for reading, such as 4GB.")] = "1GB",
+    settings: Set = None,
     json: Json = False,
 ) -> None:
-    """Read raw logs by a recipe into events; unusable rows go to a quarantine file with a reason.
+    """Read raw logs by a recipe into events; every row is used, merged, filtered or quarantined.
 
     Example: sargraph ingest kuaisar --source KuaiSAR_v2 --out events
+    Example: sargraph ingest my_recipe.toml --source logs --out events --set duplicates=count
     """
-    from sargraph.events.describe import describe_events
-    from sargraph.events.ingest import ingest as work
+    from sargraph.pipeline.commands import ingest_logs
 
-    screen.frame(f"events in {out}", describe_events(work(recipe, source, out, seed=seed)), json)
+    table = ingest_logs(recipe, source, out, seed, settings or [], memory_limit, threads)
+    screen.frame(f"events in {out}", table, json)
 
 
 @app.command()
@@ -92,6 +92,7 @@ def build(
         typer.Option("--all-events", help="Use held-out events too (for serving, not judging)."),
     ] = False,
     seed: Seed = 0,
+    settings: Set = None,
     json: Json = False,
 ) -> None:
     """Build the user-query-item graph from the training events.
@@ -100,7 +101,8 @@ def build(
     """
     from sargraph.pipeline.commands import build_from
 
-    screen.frame(f"graph in {out}", build_from(events, out, everything, seed).describe(), json)
+    made = build_from(events, out, everything, seed, settings or [])
+    screen.frame(f"graph in {out}", made.describe(), json)
 
 
 @app.command()

@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ MANIFEST = "manifest.json"
 class Manifest:
     """What an artefact folder says of itself.
 
-    `kind` (events, graph, ...), `format_version`, `config`, `seed`, `content_hash` (SHA-256 over
-    names and hashes of all files), `files` (name -> SHA-256), `parents` (role -> content hash) and
-    the version of sargraph that wrote it.
+    `kind` (events, graph, ...), `format_version`, `config`, `seed`, `files` (name -> SHA-256),
+    `content_hash` (SHA-256 over names and hashes of all files but those `beside` the content, such
+    as reports for people), `parents` (role -> content hash) and the version of sargraph that
+    wrote it.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Manifest:
     files: dict[str, str]
     parents: dict[str, str]
     written_by: str
+    beside: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -47,11 +49,13 @@ def writing(
     config: Mapping[str, Any] | None = None,
     seed: int | None = None,
     parents: Mapping[str, str] | None = None,
+    beside: Sequence[str] = (),
 ) -> Iterator[Path]:
     """Yield a temporary folder to fill; on success it becomes the artefact at `path`.
 
     The files are hashed and fsynced, the manifest is written last, and the folder is renamed into
-    place, so that a reader sees the old artefact or the new one. An existing artefact is replaced;
+    place, so that a reader sees the old artefact or the new one. Files `beside` the content are
+    hashed and checked too, but two artefacts that differ only in them are the same. An existing artefact is replaced;
     any other existing non-empty folder is refused with ArtifactError.
     """
     target = Path(path)
@@ -60,7 +64,7 @@ def writing(
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield folder
-        manifest = _describe_folder(folder, kind, config or {}, seed, parents or {})
+        manifest = _describe_folder(folder, kind, config or {}, seed, parents or {}, beside)
         text = json.dumps(asdict(manifest), indent=2, sort_keys=True, ensure_ascii=False)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
         _sync(folder)
@@ -138,14 +142,19 @@ def _verify_files(folder: Path, manifest: Manifest) -> None:
             raise ArtifactError(
                 f"{file} does not have the hash it was written with; write it again"
             )
-    if hash_of(manifest.files) != manifest.content_hash:
+    if _content_hash(manifest.files, manifest.beside) != manifest.content_hash:
         raise ArtifactError(
             f"{folder / MANIFEST} was edited: its content hash does not fit its files"
         )
 
 
 def _describe_folder(
-    folder: Path, kind: str, config: Mapping[str, Any], seed: int | None, parents: Mapping[str, str]
+    folder: Path,
+    kind: str,
+    config: Mapping[str, Any],
+    seed: int | None,
+    parents: Mapping[str, str],
+    beside: Sequence[str],
 ) -> Manifest:
     names = sorted(p for p in folder.rglob("*") if p.is_file())
     files = {p.relative_to(folder).as_posix(): hash_file(p) for p in names}
@@ -153,9 +162,15 @@ def _describe_folder(
         written_by = f"sargraph {version('sargraph')}"
     except PackageNotFoundError:
         written_by = "sargraph"
+    there = [name for name in beside if name in files]
+    content = _content_hash(files, there)
     return Manifest(
-        kind, FORMAT_VERSION, dict(config), seed, hash_of(files), files, dict(parents), written_by
+        kind, FORMAT_VERSION, dict(config), seed, content, files, dict(parents), written_by, there
     )
+
+
+def _content_hash(files: Mapping[str, str], beside: Sequence[str]) -> str:
+    return hash_of({name: digest for name, digest in files.items() if name not in beside})
 
 
 def _refuse_foreign_folder(target: Path) -> None:

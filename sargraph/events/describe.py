@@ -1,4 +1,4 @@
-"""What a set of events holds: counts, shares, lengths and times."""
+"""What a set of events holds: counts, shares, lengths, times, transitions, and its verdict."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ import numpy as np
 import pandas as pd
 
 from sargraph.core.types import NO_TIME, BoolArray
+from sargraph.events.describing.measures import (
+    lost_rows,
+    readable_gap,
+    session_lengths,
+    transition_table,
+)
 from sargraph.events.events import Events
+from sargraph.events.identifiability import identifiability
 from sargraph.events.schema import ACTIONS, SOURCES
+from sargraph.events.transitions import Transitions, transitions_of
+
+Line = tuple[str, str, str]
+"""(statistic, value, note)"""
 
 
 def describe_events(events: Events) -> pd.DataFrame:
     """One line per statistic: (statistic, value, note). Cost: O(n log n)."""
+    labels = transitions_of(events)
     lines = [*_sizes(events), *_actions(events), *_activity(events), *_times(events)]
-    lines += [(f"ingestion: {name}", f"{count:,}", "") for name, count in _fates(events)]
-    return pd.DataFrame(lines, columns=["statistic", "value", "note"])
+    lines += [*_sessions(events), *_transitions(events, labels)]
+    decided = identifiability(events, labels).to_frame()
+    lines += [("identifiable" if s == "verdict" else s, v, note)
+              for s, v, note in decided.itertuples(index=False, name=None)]  # fmt: skip
+    return pd.DataFrame([*lines, *_fates(events)], columns=["statistic", "value", "note"])
 
 
 def readable_time(time: int, kind: str) -> str:
@@ -28,14 +43,14 @@ def readable_time(time: int, kind: str) -> str:
     return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _sizes(events: Events) -> list[tuple[str, str, str]]:
+def _sizes(events: Events) -> list[Line]:
     sizes = {"events": len(events), "users": len(events.users), "items": len(events.items),
              "queries": len(events.queries), "terms": len(events.terms)}  # fmt: skip
     notes = {"queries": f"{events.query_kind} texts"}
     return [(name, f"{size:,}", notes.get(name, "")) for name, size in sizes.items()]
 
 
-def _actions(events: Events) -> list[tuple[str, str, str]]:
+def _actions(events: Events) -> list[Line]:
     lines = []
     for source, name in enumerate(SOURCES):
         here = events.columns["source"] == source
@@ -47,7 +62,7 @@ def _actions(events: Events) -> list[tuple[str, str, str]]:
     return lines
 
 
-def _activity(events: Events) -> list[tuple[str, str, str]]:
+def _activity(events: Events) -> list[Line]:
     def quartiles(mask: BoolArray) -> str:
         counts = np.bincount(events.user[mask], minlength=len(events.users))
         low, middle, high = np.percentile(counts, [25, 50, 75]).astype(int)
@@ -64,7 +79,7 @@ def _activity(events: Events) -> list[tuple[str, str, str]]:
     ]
 
 
-def _times(events: Events) -> list[tuple[str, str, str]]:
+def _times(events: Events) -> list[Line]:
     timed = events.time[events.is_timed]
     share = len(timed) / max(len(events), 1)
     lines = [("events with a time", f"{share:.1%}", f"time is {events.time_kind}")]
@@ -74,12 +89,39 @@ def _times(events: Events) -> list[tuple[str, str, str]]:
     return lines
 
 
-def _fates(events: Events) -> list[tuple[str, int]]:
-    """Whatever the ingestion counted, nested counts with a slash."""
-    flat: list[tuple[str, int]] = []
-    for name, value in sorted(events.report.items()):
-        if isinstance(value, dict):
-            flat += [(f"{name}/{k}", v) for k, v in sorted(value.items()) if isinstance(v, int)]
-        elif isinstance(value, int):
-            flat.append((name, value))
-    return flat
+def _sessions(events: Events) -> list[Line]:
+    lines = []
+    for name, lengths in session_lengths(events).items():
+        if len(lengths):
+            middle, high = np.percentile(lengths, [50, 90]).astype(int)
+            note = f"events of one: median {middle}, 90 % have at most {high}"
+            lines.append((f"{name} sessions", f"{len(lengths):,}", note))
+    return lines
+
+
+def _transitions(events: Events, labels: Transitions) -> list[Line]:
+    table = transition_table(events, labels)
+    return [
+        (
+            f"transition {line.transition}",
+            f"{line.behaviours:,}",
+            f"{line.share:.1%} of timed behaviours"
+            + (f", median gap {readable_gap(line.median_gap, events.time_kind)}"
+               if line.transition != "none" else ": nothing before, or both sources at once"),
+        )
+        for line in table.itertuples()
+        if line.behaviours
+    ]  # fmt: skip
+
+
+def _fates(events: Events) -> list[Line]:
+    """Source rows read, and those that are in no event of their own."""
+    report = events.report
+    if "files" not in report:
+        return []
+    read = sum(file["rows"] for file in report["files"].values())
+    used = sum(file["used"] for file in report["files"].values())
+    lines = [("source rows", f"{read:,}", f"{used:,} of them used")]
+    for fate, why, rows in lost_rows(report).itertuples(index=False, name=None):
+        lines.append((f"source rows {fate}", f"{rows:,}", why))
+    return lines

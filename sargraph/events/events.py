@@ -175,7 +175,7 @@ class Events:
         """Write the artefact; returns the events with their content hash.
 
         `extra_files` maps further Parquet file names (such as the quarantine) to their columns,
-        `pages` names of texts to their content.
+        `pages` names of texts to their content; neither these nor the report count in the hash.
         """
         about = {
             "name": self.name,
@@ -184,7 +184,8 @@ class Events:
             "split": self.split,
             "recipe": config or {},
         }
-        with writing(path, "events", config=about, seed=seed) as folder:
+        beside = ["report.json", *(pages or {})]
+        with writing(path, "events", config=about, seed=seed, beside=beside) as folder:
             write_columns(folder / "events.parquet", self.columns)  # type: ignore[arg-type]
             for kind, vocabulary in self.vocabularies.items():
                 vocabulary.save(folder / f"{kind}.parquet")

@@ -67,18 +67,22 @@ class Identifiability:
     @property
     def reason(self) -> str:
         """Why transitions, decay and triggers cannot be studied; empty where they can."""
+        reasons = []
         if self.query_kind not in ("real", "simulated"):
-            return f"its query texts are {self.query_kind}, not searches"
-        for source in SOURCES:
-            if self.real_time[source] == 0:
-                return f"the times of {source} are {_WHY_NOT[self.resolution[source]]}"
-        counted = self._counted()
-        if counted.pairs < MIN_PAIRS or counted.users < MIN_USERS:
-            return (
-                f"it has {counted.pairs:,} timed S2R pairs within {COUNTED_WINDOW} from "
-                f"{counted.users:,} users, fewer than {MIN_PAIRS:,} from {MIN_USERS:,}"
+            reasons.append(f"its query texts are {self.query_kind}, not searches")
+        reasons += [
+            f"the times of {source} are {_WHY_NOT[self.resolution[source]]}"
+            for source in SOURCES
+            if self.resolution[source] not in REAL
+        ]
+        found = self._counted()
+        is_timed = all(self.resolution[source] in REAL for source in SOURCES)
+        if is_timed and (found.pairs < MIN_PAIRS or found.users < MIN_USERS):
+            reasons.append(
+                f"it has {found.pairs:,} timed S2R pairs within {COUNTED_WINDOW} from "
+                f"{found.users:,} users, fewer than {MIN_PAIRS:,} from {MIN_USERS:,}"
             )
-        return ""
+        return "; ".join(reasons)
 
     @property
     def passes(self) -> bool:
@@ -90,11 +94,11 @@ class Identifiability:
         """The verdict in words."""
         if not self.passes:
             return f"transitions, decay and triggers cannot be studied: {self.reason}"
-        counted = self._counted()
+        found = self._counted()
         world = " (simulated: this says something about the simulated world only)"
         return (
             f"transitions, decay and triggers can be studied{world if self.is_simulated else ''}: "
-            f"{counted.pairs:,} timed S2R pairs within {COUNTED_WINDOW} from {counted.users:,} users"
+            f"{found.pairs:,} timed S2R pairs within {COUNTED_WINDOW} from {found.users:,} users"
         )
 
     def refuse(self, *, real_only: bool = False) -> None:

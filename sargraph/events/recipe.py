@@ -136,7 +136,7 @@ class Recipe(Config):
     """Further terms of a query are cut, and counted."""
     duplicates: Literal["keep", "first", "last", "count"] = "first"
     """What stays of events equal in user, item, query, time, source and action: all, one, or the
-    first with the number of them as its weight."""
+    first with their weights added up (count)."""
     max_user_events: int = Field(0, ge=0)
     """Of a user with more events the most recent stay, the others are counted; 0 = all."""
     memory_limit: str = Field("1GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,15 @@ from sargraph.core.progress import progress
 from sargraph.core.types import NO_ROW, IntArray
 from sargraph.events.simulation import kuaisar_files as files
 from sargraph.events.simulation import truth
+from sargraph.events.simulation.columns import Column
 from sargraph.events.simulation.recommending import Batches, calibrate, live_recommendations
 from sargraph.events.simulation.searching import Searches, search_all
 from sargraph.events.simulation.settings import SimulateConfig
-from sargraph.events.simulation.sinks import FORMATS, CsvSink, Format, ParquetSink, Sink
+from sargraph.events.simulation.sinks import FORMATS, Format, LogFiles
 from sargraph.events.simulation.timeline import Timeline, draw_timeline
 from sargraph.events.simulation.world import Items, World, plant_world
 
 __all__ = ["SimulateConfig", "SimulationSummary", "simulate"]
-
-LOGS = ("rec_inter", "src_inter")
 
 
 @dataclass(frozen=True)
@@ -86,30 +86,24 @@ def simulate(
     only through the R2S effect, beyond the inherent intents both share.
     The same config and seed give the same bytes; a shard does not depend on the others. Raises
     ConfigError (too few items, unknown preset or format), ArtifactError (`out` is a folder of
-    something else). Cost: O(impressions), some 2 us each; memory O(users of a shard).
+    something else). Cost: O(impressions), some 2 us each; memory O(impressions of a shard).
     """
     config = _chosen(config, preset)
     if format not in FORMATS:
         raise ConfigError(f"unknown format '{format}'; {nearest(format, FORMATS)}")
     settings = config.model_dump(mode="json")
     first = plant_world(config, seed)
-    summary = SimulationSummary(
-        Path(out), config.num_users, len(first.items), len(first.vocabulary)
-    )
     with writing(out, "simulation", config=settings, seed=seed) as folder:
-        summary = _write_logs(folder, config, first.items, format, seed, summary)
-        for name, columns in (
-            ("item_features", files.item_columns(first, seed)),
-            ("terms", files.term_columns(first)),
-            ("titles", files.title_columns(first)),
-            ("truth/items", truth.true_item_columns(first)),
-            ("truth/seasons", truth.season_columns(first)),
-        ):
-            with _sink(folder, name, format) as sink:
-                sink.write(columns)
+        (folder / "truth").mkdir()
+        with LogFiles(folder, format) as logs:
+            counts = _write_shards(logs, config, first.items, seed)
+            for name, columns in _of_all_shards(first, seed).items():
+                logs.write(name, columns)
         text = json.dumps({"seed": seed, **settings}, indent=2, sort_keys=True)
         (folder / "truth" / "settings.json").write_text(text + "\n", encoding="utf-8")
-    return summary
+    return SimulationSummary(
+        Path(out), config.num_users, len(first.items), len(first.vocabulary), **counts
+    )
 
 
 def _chosen(config: SimulateConfig | None, preset: str | None) -> SimulateConfig:
@@ -118,33 +112,35 @@ def _chosen(config: SimulateConfig | None, preset: str | None) -> SimulateConfig
     return config or SimulateConfig.preset(preset or "planted")
 
 
-def _write_logs(
-    folder: Path,
-    config: SimulateConfig,
-    items: Items,
-    format: Format,
-    seed: int,
-    summary: SimulationSummary,
-) -> SimulationSummary:
-    """Live and write shard by shard; what all users have in common is written at the end."""
-    (folder / "truth").mkdir()
+def _of_all_shards(world: World, seed: int) -> dict[str, Mapping[str, Column]]:
+    """The files that do not depend on what users did."""
+    return {
+        "item_features": files.item_columns(world, seed),
+        "terms": files.term_columns(world),
+        "titles": files.title_columns(world),
+        "truth/items": truth.true_item_columns(world),
+        "truth/seasons": truth.season_columns(world),
+    }
+
+
+def _write_shards(logs: LogFiles, config: SimulateConfig, items: Items, seed: int) -> Counter[str]:
+    """Live and write shard by shard; the features need the activity of all users."""
+    counts: Counter[str] = Counter()
     activity: list[tuple[IntArray, IntArray, IntArray]] = []
     intercept = None
-    with ExitStack() as stack:
-        sinks: dict[str, Sink] = {}
-        for number in progress(range(config.num_shards), "simulating"):
-            world = plant_world(config, seed, number, items)
-            timeline = draw_timeline(world, seed)
-            if intercept is None:
-                intercept = calibrate(world, timeline, seed)
-            batches = live_recommendations(world, timeline, seed, intercept)
-            shard = _Shard(world, timeline, batches, search_all(world, timeline, batches, seed))
-            summary = _write_shard(folder, shard, sinks, stack, format, seed, summary)
-            activity.append(_activity(shard))
-        communities, searches, shown = (np.concatenate(part) for part in zip(*activity, strict=True))
-        features = files.user_columns(communities, searches, shown, config.similar_users, seed)
-        stack.enter_context(_sink(folder, "user_features", format)).write(features)
-    return summary
+    for number in progress(range(config.num_shards), "simulating"):
+        world = plant_world(config, seed, number, items)
+        timeline = draw_timeline(world, seed)
+        if intercept is None:
+            intercept = calibrate(world, timeline, seed)
+        batches = live_recommendations(world, timeline, seed, intercept)
+        shard = _Shard(world, timeline, batches, search_all(world, timeline, batches, seed))
+        counts.update(_write_shard(logs, shard, seed))
+        activity.append(_activity(shard))
+    communities, searches, shown = (np.concatenate(part) for part in zip(*activity, strict=True))
+    features = files.user_columns(communities, searches, shown, config.similar_users, seed)
+    logs.write("user_features", features)
+    return counts
 
 
 def _activity(shard: _Shard) -> tuple[IntArray, IntArray, IntArray]:
@@ -154,47 +150,20 @@ def _activity(shard: _Shard) -> tuple[IntArray, IntArray, IntArray]:
     return shard.world.users.community, searches, np.bincount(shard.batches.user, minlength=n)
 
 
-def _write_shard(
-    folder: Path,
-    shard: _Shard,
-    sinks: dict[str, Sink],
-    stack: ExitStack,
-    format: Format,
-    seed: int,
-    summary: SimulationSummary,
-) -> SimulationSummary:
+def _write_shard(logs: LogFiles, shard: _Shard, seed: int) -> dict[str, int]:
+    """Add a shard to the files; returns its counts."""
     world, batches, searches = shard.world, shard.batches, shard.searches
+    shown = files.recommendation_columns(world, shard.timeline, batches, seed)
     transitions = truth.transition_columns(world, batches, searches)
-    for name, columns in (
-        ("rec_inter", files.recommendation_columns(world, shard.timeline, batches, seed)),
-        ("src_inter", files.search_columns(world, searches)),
-        ("social_network", files.follow_columns(world, seed)),
-        ("truth/user_intents", truth.intent_columns(world)),
-        ("truth/communities", truth.community_columns(world)),
-        ("truth/demands", truth.demand_columns(world, batches, searches)),
-        ("truth/transitions", transitions),
-    ):
-        if format == "parquet" and name in LOGS:
-            (folder / name).mkdir(exist_ok=True)
-            with _sink(folder, f"{name}/part-{world.shard:04d}", format) as part:
-                part.write(columns)
-            continue
-        if name not in sinks:
-            sinks[name] = stack.enter_context(_sink(folder, name, format))
-        sinks[name].write(columns)
-    return _add_up(summary, batches, searches, truth.count_transitions(transitions))
-
-
-def _sink(folder: Path, name: str, format: Format) -> Sink:
-    if format == "parquet" or name.startswith("truth/"):
-        return ParquetSink(folder / f"{name}.parquet")
-    return CsvSink(folder / f"{name}.csv")
-
-
-def _add_up(
-    summary: SimulationSummary, batches: Batches, searches: Searches, transitions: tuple[int, int]
-) -> SimulationSummary:
-    counts = {
+    logs.write("rec_inter", shown, part=world.shard)
+    logs.write("src_inter", files.search_columns(world, searches), part=world.shard)
+    logs.write("social_network", files.follow_columns(world, seed))
+    logs.write("truth/user_intents", truth.intent_columns(world))
+    logs.write("truth/communities", truth.community_columns(world))
+    logs.write("truth/demands", truth.demand_columns(world, batches, searches))
+    logs.write("truth/transitions", transitions)
+    s2r, r2s = truth.count_transitions(transitions)
+    return {
         "batches": len(batches.user),
         "recommended": int((batches.shown != NO_ROW).sum()),
         "recommended_clicked": int(batches.clicked.sum()),
@@ -202,7 +171,6 @@ def _add_up(
         "searches_without_click": int((~searches.clicked.any(axis=1)).sum()),
         "found": int((searches.shown != NO_ROW).sum()),
         "found_clicked": int(searches.clicked.sum()),
-        "s2r_transitions": transitions[0],
-        "r2s_transitions": transitions[1],
+        "s2r_transitions": s2r,
+        "r2s_transitions": r2s,
     }
-    return replace(summary, **{name: getattr(summary, name) + n for name, n in counts.items()})

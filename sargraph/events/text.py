@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from sargraph.events.reading.recipe_fields import TermsColumn
+from sargraph.events.reading.tokens import TOKENISERS, WHOLE_NUMBER, canonical_id, normalise
 
-WHOLE_NUMBER = r"^([+-]?[0-9]+)\.0*$"
-"""A whole number written as a float, such as `7.0`; its id is the digits before the point."""
-
-MAX_TERM_LENGTH = 100
-
-_whole_number = re.compile(WHOLE_NUMBER)
-_control = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+__all__ = ["WHOLE_NUMBER", "Query", "as_set", "canonical_id", "normalise", "parse_terms"]
 
 
 class Query(NamedTuple):
@@ -39,43 +31,6 @@ class Query(NamedTuple):
 def as_set(terms: Sequence[str]) -> Query:
     """The query of a set of terms: sorted, each once."""
     return Query(tuple(sorted(set(terms))), is_set=True)
-
-
-def normalise(text: str) -> str:
-    """Unicode NFC, lowercase, no control characters, single spaces, none at the ends."""
-    folded = unicodedata.normalize("NFC", _control.sub("", text)).lower()
-    # Lowercasing can leave a composed form apart, so the form is fixed once more.
-    return unicodedata.normalize("NFC", " ".join(folded.split()))
-
-
-@lru_cache(maxsize=1 << 20)
-def canonical_id(text: str) -> str:
-    """One spelling per id: NFC, stripped, `7.0` as `7`; `007` stays itself."""
-    return _whole_number.sub(r"\1", unicodedata.normalize("NFC", text.strip()))
-
-
-def words(text: str) -> list[str]:
-    """Lowercased words between white space, each cut at 100 characters."""
-    return [word[:MAX_TERM_LENGTH] for word in normalise(text).split()]
-
-
-def tag(text: str) -> list[str]:
-    """The whole text as one lowercased term; `|` joins the terms of sets and becomes `/`."""
-    whole = normalise(text).replace("|", "/")[:MAX_TERM_LENGTH].strip()
-    return [whole] if whole else []
-
-
-def word_id(text: str) -> list[str]:
-    """The id of a term as given; inner white space becomes `_` so that query ids stay unique."""
-    whole = "_".join(canonical_id(text).split()).replace("|", "/")
-    return [whole] if whole else []
-
-
-TOKENISERS: dict[str, Callable[[str], list[str]]] = {
-    "whitespace": words,
-    "ids": word_id,
-    "tag": tag,
-}
 
 
 def parse_terms(raw: str | None, column: TermsColumn) -> tuple[list[str], bool]:

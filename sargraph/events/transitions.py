@@ -70,7 +70,7 @@ def label_transitions(
     if len({len(column) for column in columns}) != 1:
         raise ValueError("columns must have one length")
     chosen = choices(action, item)
-    kind, gap, is_first = _label(user, time, source == SEARCH, chosen, _compact(session, source))
+    kind, gap, is_first = _label(user, time, source == SEARCH, chosen, small_sessions(session))
     element = np.where(source == RECOMMEND, FEED, chosen).astype(np.int8)
     return Transitions(kind, gap, element, is_first)
 
@@ -89,13 +89,13 @@ def choices(action: Array, item: CodeArray) -> BoolArray:
     return np.asarray(positive[action.view(np.uint8)] & (item != NO_ROW))
 
 
-def _compact(session: CodeArray, source: Array) -> CodeArray:
-    """Session numbers small enough to stand for places of an array."""
-    if int(session.max(initial=NO_ROW)) < max(len(session), 1):
+def small_sessions(session: CodeArray) -> CodeArray:
+    """Session numbers below the number of rows, so that they can stand for places of an array."""
+    if int(session.max(initial=NO_ROW)) < len(session):
         return session
     numbers = np.full(len(session), NO_ROW, dtype=np.int64)
-    searched = (source == SEARCH) & (session != NO_ROW)
-    numbers[searched] = np.unique(session[searched], return_inverse=True)[1]
+    known = session != NO_ROW
+    numbers[known] = np.unique(session[known], return_inverse=True)[1]
     return numbers
 
 

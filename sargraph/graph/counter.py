@@ -17,7 +17,7 @@ _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-_S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
+_S11, _S27, _S30, _S31 = (np.uint64(bits) for bits in (11, 27, 30, 31))
 
 
 def base_key(seed: int, *labels: str) -> int:
@@ -58,3 +58,10 @@ def draw_below(state, bound):  # type: ignore[no-untyped-def]
             state += GAMMA
             product = (mix(state) >> _HALF) * wide
     return state, np.int64(product >> _HALF)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def next_unit(state):  # type: ignore[no-untyped-def]
+    """(next state, a number uniform in [0, 1) with 53 bits)."""
+    state += GAMMA
+    return state, np.float64(mix(state) >> _S11) * 2.0**-53

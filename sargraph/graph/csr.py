@@ -58,15 +58,26 @@ def build_csr(
     Cost: O(edges) where edges come in time order, plus O(d log d) for a node with d edges that do
     not; memory: the result. `threshold` is the first count that needs int64.
     """
-    edge_type = row_type(len(start), threshold)
-    indptr = np.zeros(num_starts + 1, dtype=edge_type)
-    np.cumsum(np.bincount(start, minlength=num_starts), out=indptr[1:])
-    edge = np.empty(len(start), dtype=edge_type)
-    _scatter(start, indptr[:-1].copy(), edge)
+    edge, indptr = group_by(start, num_starts, threshold=threshold)
     times = time[edge]
     _sort_by_time(indptr, edge, times)
     indices: Any = end.astype(row_type(num_ends, threshold))[edge]
     return CSR(indptr, indices, edge, times)
+
+
+def group_by(
+    keys: IntArray, num_keys: int, *, threshold: int = INT32_LIMIT
+) -> tuple[RowArray, RowArray]:
+    """(order, indptr): the places of `keys` by key, stable, and where each key's places begin.
+
+    A counting sort: O(len(keys) + num_keys), and no more memory than the result.
+    """
+    kind = row_type(len(keys), threshold)
+    indptr = np.zeros(num_keys + 1, dtype=kind)
+    np.cumsum(np.bincount(keys, minlength=num_keys), out=indptr[1:])
+    order = np.empty(len(keys), dtype=kind)
+    _scatter(keys, indptr[:-1].copy(), order)
+    return order, indptr
 
 
 @njit(cache=True, nogil=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sargraph.graph.counter import GAMMA, draw_below, key_of, mix
+from sargraph.graph.counter import GAMMA, key_of, mix
 from sargraph.graph.csr import first_at_or_after
+from sargraph.graph.distinct import claim_table, draw_distinct
 
 FREE = -1
 """An empty place of a node table."""
-
-FEW = 32
-"""Up to so many draws, comparing with all earlier ones beats a hash table."""
 
 
 @njit(cache=True, nogil=True)
@@ -23,17 +21,19 @@ def count_allowed(indptr, time, hidden, rows, trees, tree_time, fan_out, first, 
     places (ascending). `taken[i + 1]` counts what nodes 0..i draw. Cost: O(log degree) per node.
     """
     background = np.iinfo(np.int64).min + 1
+    for i in range(len(rows)):
+        first[i], allowed[i] = indptr[rows[i]], indptr[rows[i] + 1]
+    for i in range(len(rows)):  # reads that miss the cache overlap here, and hit it below
+        taken[i + 1] = time[min((first[i] + allowed[i]) // 2, len(time) - 1)] if len(time) else 0
     taken[0] = 0
     for i in range(len(rows)):
-        low, high = np.int64(indptr[rows[i]]), np.int64(indptr[rows[i] + 1])
         limit = max(tree_time[trees[i]], background)
-        if high > low and time[high - 1] >= limit:
-            high = first_at_or_after(time, low, high, limit)
-        count = high - low
+        high = first_at_or_after(time, first[i], allowed[i], limit)
+        count = high - first[i]
         if len(hidden) > 0:
             count -= first_at_or_after(hidden, 0, len(hidden), high)
-            count += first_at_or_after(hidden, 0, len(hidden), low)
-        first[i], allowed[i] = low, count
+            count += first_at_or_after(hidden, 0, len(hidden), first[i])
+        allowed[i] = count
         taken[i + 1] = taken[i] + (count if fan_out < 0 else min(count, fan_out))
 
 
@@ -43,52 +43,20 @@ def draw_places(rows, trees, tree_number, key, is_latest, first, allowed, taken,
 
     A subset depends on (key, number of the tree, node) alone. Cost: O(drawn).
     """
-    table, owner = _claims(taken)
+    widest = 0
+    for i in range(len(rows)):
+        widest = max(widest, taken[i + 1] - taken[i])
+    values, turns = claim_table(widest)
     for i in range(len(rows)):
         base, count = taken[i], taken[i + 1] - taken[i]
         if count == allowed[i] or is_latest:
-            skipped = allowed[i] - count
             for j in range(count):
-                place[base + j] = first[i] + skipped + j
-            continue
-        state = key_of(key, tree_number[trees[i]], rows[i])
-        for j in range(count):
-            last = allowed[i] - count + j
-            state, pick = draw_below(state, last + 1)
-            if count <= FEW:
-                is_drawn = False
-                for earlier in range(base, base + j):  # no early exit, so that it runs in parallel
-                    is_drawn |= place[earlier] == first[i] + pick
-            else:
-                is_drawn = not _claim(table, owner, i, pick)
-                if is_drawn:
-                    _claim(table, owner, i, last)
-            place[base + j] = first[i] + (last if is_drawn else pick)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _claims(taken):  # type: ignore[no-untyped-def]
-    """An empty hash table for the widest draw."""
-    widest = 0
-    for i in range(len(taken) - 1):
-        widest = max(widest, taken[i + 1] - taken[i])
-    size = 8
-    while size < 4 * widest and widest > FEW:
-        size *= 2
-    return np.empty(size, np.int64), np.full(size, -1, np.int64)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _claim(table, owner, turn, value):  # type: ignore[no-untyped-def]
-    """False where this turn has drawn the value before; `owner` makes clearing needless."""
-    mask = len(table) - 1
-    slot = value & mask
-    while owner[slot] == turn:
-        if table[slot] == value:
-            return False
-        slot = (slot + 1) & mask
-    owner[slot], table[slot] = turn, value
-    return True
+                place[base + j] = allowed[i] - count + j
+        else:
+            state = key_of(key, tree_number[trees[i]], rows[i])
+            draw_distinct(place, base, count, allowed[i], state, values, turns, i)
+        for j in range(base, base + count):
+            place[j] += first[i]
 
 
 @njit(cache=True, nogil=True)
@@ -103,6 +71,20 @@ def places_of(indptr, time, neighbours, node, when, edge, place):  # type: ignor
         high = first_at_or_after(time, low, high, when[i] + 1)
         found = first_at_or_after(neighbours[:, 1], low, high, edge[i])
         place[i] = found if found < high and neighbours[found, 1] == edge[i] else -1
+
+
+@njit(cache=True, nogil=True)
+def edges_joining(indptr, time, neighbours, node, other, upto, edge):  # type: ignore[no-untyped-def]
+    """Count the edges before `upto` between `node` and `other`; write those `edge` has room for."""
+    count = 0
+    for i in range(len(node)):
+        low, high = np.int64(indptr[node[i]]), np.int64(indptr[node[i] + 1])
+        for place in range(low, first_at_or_after(time, low, high, upto[i])):
+            if neighbours[place, 0] == other[i]:
+                if count < len(edge):
+                    edge[count] = neighbours[place, 1]
+                count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -129,11 +111,12 @@ def step_over_hidden(first, taken, hidden, place):  # type: ignore[no-untyped-de
 def read_places(neighbours, place, taken, offset, row, column, edge):  # type: ignore[no-untyped-def]
     """Read the drawn (node, edge) pairs; `column` is the place of the node they were drawn for.
 
-    A loop of its own, because independent reads that miss the cache overlap.
+    The reads are a flat loop of their own, so that those that miss the cache overlap.
     """
+    for j in range(len(place)):
+        row[j], edge[j] = neighbours[place[j], 0], neighbours[place[j], 1]
     for i in range(len(taken) - 1):
         for j in range(taken[i], taken[i + 1]):
-            row[j], edge[j] = neighbours[place[j], 0], neighbours[place[j], 1]
             column[j] = offset + i
 
 

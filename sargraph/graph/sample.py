@@ -32,7 +32,7 @@ _NOTHING = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
-class _Walk:
+class Walk:
     """One edge type as it is walked: CSR by the receiving node, (neighbour, edge) side by side."""
 
     edge_type: EdgeType
@@ -42,7 +42,7 @@ class _Walk:
     neighbours: Any
 
     @classmethod
-    def of(cls, graph: Graph, edge_type: EdgeType, fan_outs: tuple[int, ...]) -> _Walk:
+    def of(cls, graph: Graph, edge_type: EdgeType, fan_outs: tuple[int, ...]) -> Walk:
         forward = forward_of(edge_type)
         csr = graph.csr(forward, reverse=edge_type == forward)
         pairs = np.stack([csr.indices, csr.edge], axis=1)
@@ -74,7 +74,7 @@ class NeighbourSampler:
         self.num_hops = len(next(iter(numbers.values())))
         self._is_latest = strategy == "latest"
         self._key = base_key(seed, "neighbour sampler")
-        self._walks = [_Walk.of(graph, kind, numbers[kind]) for kind in numbers]
+        self._walks = [Walk.of(graph, kind, numbers[kind]) for kind in numbers]
 
     def sample(
         self,
@@ -131,6 +131,11 @@ class NeighbourSampler:
                 nodes.close_hop()
         return collect(sets, drawn, places)
 
+    def walk_of(self, edge_type: EdgeType) -> Walk | None:
+        """The walk over a stored type, from its start where possible; None where there is none."""
+        walks = [walk for walk in self._walks if forward_of(walk.edge_type) == edge_type]
+        return min(walks, key=lambda walk: walk.edge_type == edge_type, default=None)
+
     def _start(
         self, sets: dict[str, NodeSet], kind: str, rows: IntArray, trees: IntArray
     ) -> IntArray:
@@ -146,7 +151,7 @@ class NeighbourSampler:
         sets[kind].add(label, trees, np.arange(len(rows) + 1))
         return label
 
-    def _hidden(self, walk: _Walk, exclude: Exclude) -> IntArray:
+    def _hidden(self, walk: Walk, exclude: Exclude) -> IntArray:
         """Places of the excluded edges in a walk's CSR, ascending."""
         forward = forward_of(walk.edge_type)
         edge = np.asarray(exclude.get(forward, _NOTHING), dtype=np.int64)
@@ -160,7 +165,7 @@ class NeighbourSampler:
 
     def _step(
         self,
-        walk: _Walk,
+        walk: Walk,
         fan_out: int,
         frontier: slice,
         sets: dict[str, NodeSet],

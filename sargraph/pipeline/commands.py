@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sargraph.core.artifact import read_manifest
-from sargraph.core.config import apply_overrides
+from sargraph.core.config import apply_overrides, parse_config
 from sargraph.core.errors import ArtifactError
 from sargraph.core.scorer import Scorer
 from sargraph.embedding.embeddings import Embeddings
@@ -17,11 +17,13 @@ from sargraph.embedding.scorer import scorer_of
 from sargraph.embedding.train import train
 from sargraph.embedding.virtual import add_virtual_queries, explain_edge
 from sargraph.evaluation.report import Report
+from sargraph.events.describe import describe_events
 from sargraph.events.events import Events
-from sargraph.events.simulate import SimulateConfig, SimulationSummary, simulate
+from sargraph.events.ingest import ingest
+from sargraph.events.simulate import SimulateConfig, simulate
 from sargraph.events.split import split_events
 from sargraph.graph.audit import audit
-from sargraph.graph.build import build_graph
+from sargraph.graph.build import GraphConfig, build_graph
 from sargraph.graph.graph import Graph
 from sargraph.neighbours.index import UserIndex, build_index
 from sargraph.pipeline.config import EvaluateStage
@@ -30,19 +32,55 @@ from sargraph.sequence.sequence_model import SequenceModel
 from sargraph.sequence.train import fit_sequence
 
 
-def simulate_world(out: Path, num_users: int, num_days: int, seed: int) -> SimulationSummary:
-    """Write the raw logs of a planted world."""
-    return simulate(out, SimulateConfig(num_users=num_users, num_days=num_days), seed=seed)
+def simulate_world(
+    out: Path,
+    num_users: int | None,
+    num_days: int | None,
+    preset: str,
+    format: str,
+    seed: int,
+    settings: Sequence[str],
+) -> dict[str, Any]:
+    """Write the raw logs of a named world, changed where asked; the counts and click rates."""
+    given = {"num_users": num_users, "num_days": num_days}
+    changes = apply_overrides({k: v for k, v in given.items() if v is not None}, settings)
+    written: Any = "csv" if format == "kuaisar" else format
+    summary = simulate(out, SimulateConfig.preset(preset, **changes), format=written, seed=seed)
+    return {
+        **vars(summary),
+        "recommendation_click_rate": summary.recommendation_click_rate,
+        "search_click_rate": summary.search_click_rate,
+    }
 
 
-def build_from(events_path: Path, out: Path, everything: bool, seed: int) -> Graph:
+def ingest_logs(
+    recipe: str,
+    source: Path,
+    out: Path,
+    seed: int,
+    settings: Sequence[str],
+    memory_limit: str,
+    threads: int,
+) -> pd.DataFrame:
+    """Read raw logs into saved events and describe them."""
+    events = ingest(
+        recipe, source, out, seed=seed, overrides=settings,
+        memory_limit=memory_limit, threads=threads,
+    )  # fmt: skip
+    return describe_events(events)
+
+
+def build_from(
+    events_path: Path, out: Path, everything: bool, seed: int, settings: Sequence[str] = ()
+) -> Graph:
     """Build and save a graph of the training events, or of all events."""
     events = Events.load(events_path)
+    config = parse_config(GraphConfig, apply_overrides({}, settings), "settings of the graph")
     split = None if everything else split_events(events, seed=seed)
-    graph = build_graph(events, split)
+    graph = build_graph(events, split, config=config)
     if split is not None:
         audit(graph, events, split).refuse()
-    return graph.save(out, config={"split_seed": seed})
+    return graph.save(out, config={"split_seed": seed, **config.model_dump(mode="json")})
 
 
 def virtualise_from(graph: Path, embeddings: Path, out: Path, k: int) -> Graph:

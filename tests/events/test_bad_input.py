@@ -104,7 +104,7 @@ def test_ids_that_are_none_are_put_in_quarantine(shop: Shop, missing: str) -> No
 
 def test_duplicate_events_are_counted_and_the_first_is_kept(shop: Shop) -> None:
     events = ingest(*shop(shown=HEADER + GOOD * 3))
-    assert events.report["duplicates"] == 2
+    assert events.report["merged_by_reason"] == {"duplicate": 2}
     assert int(events.is_recommend.sum()) == 1
 
 
@@ -120,7 +120,7 @@ def test_future_times_are_put_in_quarantine(shop: Shop) -> None:
 def test_rows_with_a_wrong_number_of_columns_are_put_in_quarantine(shop: Shop) -> None:
     report = ingest(*shop(shown=HEADER + "ann,p1\n" + GOOD + "ann,p1,1,1,1\n")).report
     assert report["quarantined_by_reason"] == {"wrong number of columns": 2}
-    assert report["rows"] == report["events"] + report["quarantined"]
+    assert report["rows"] == report["used"] + report["quarantined"] == 6
 
 
 def test_a_truncated_gzip(shop: Shop) -> None:

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sargraph.core.errors import DataError, RecipeError
+from sargraph.events.reading.columns import Column
 from sargraph.events.reading.files import find_files
-from sargraph.events.reading.raw import load
+from sargraph.events.reading.raw import RawTable, open_raw
 from sargraph.events.reading.workspace import Workspace, workspace
 from sargraph.events.recipe import FileSource
 
@@ -24,11 +26,18 @@ def work() -> Iterator[Workspace]:
         yield opened
 
 
-def _rows(work: Workspace, path: Path, *names: str, **how: object) -> list[tuple[str | None, ...]]:
-    source = FileSource.model_validate({"file": path.name, **how})
-    raw = load(work, path, source, [(name,) for name in names])
-    table = raw.select({name: raw.column((name,)) for name in names})
-    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
+def _open(work: Workspace, path: Path, **how: object) -> RawTable:
+    return open_raw(work, path, FileSource.model_validate({"file": path.name, **how}))
+
+
+def _scan(raw: RawTable, *names: str) -> list[tuple[object, ...]]:
+    """The values of some columns, entry by entry; afterwards `raw.rejects` is known."""
+    batches = list(raw.scan({name: raw.column((name,)) for name in names}))
+    return [row for batch in batches for row in zip(*batch.to_pydict().values(), strict=True)]
+
+
+def _rows(work: Workspace, path: Path, *names: str, **how: object) -> list[tuple[object, ...]]:
+    return _scan(_open(work, path, **how), *names)
 
 
 def _write(path: Path, content: str | bytes) -> Path:
@@ -64,12 +73,10 @@ def test_columns_are_found_by_name_in_any_order(work: Workspace, tmp_path: Path)
 def test_of_several_names_the_first_that_the_file_has_is_read(
     work: Workspace, tmp_path: Path
 ) -> None:
-    path = _write(tmp_path / "users.csv", "user_id,reco_active_level\n1,7\n")
-    raw = load(work, path, FileSource(file="users.csv"), [("user_id",)])
+    raw = _open(work, _write(tmp_path / "users.csv", "user_id,reco_active_level\n1,7\n"))
     assert raw.column(("rec_active_level", "user_id")) == '"user_id"'
-    names = ("rec_active_level", "reco_active_level")
-    again = load(work, path, FileSource(file="users.csv"), [names])
-    assert again.select({"level": again.column(names)})["level"].to_pylist() == ["7"]
+    level = raw.column(("rec_active_level", "reco_active_level"))
+    assert [batch.to_pydict() for batch in raw.scan({"level": level})] == [{"level": ["7"]}]
 
 
 def test_quotes_are_plain_characters_in_tsv(work: Workspace, tmp_path: Path) -> None:
@@ -83,20 +90,117 @@ def test_gzip_and_other_encodings_and_delimiters(work: Workspace, tmp_path: Path
     assert _rows(work, path, "id", "n", encoding="latin-1", delimiter=";") == [("1", "é")]
 
 
-def test_parquet(work: Workspace, tmp_path: Path) -> None:
+def test_parquet_keeps_native_values_and_writes_lists_as_json(
+    work: Workspace, tmp_path: Path
+) -> None:
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"id": [1, 2], "t": [1.5e12, None], "l": [[20, 3], []]}), path)
-    expected = [("1", "1500000000000.0", "[20,3]"), ("2", None, "[]")]
-    assert _rows(work, path, "id", "t", "l", format="parquet") == expected
+    columns = {
+        "id": pa.array([2**62, 2], pa.int64()),
+        "small": pa.array([1, None], pa.uint8()),
+        "t": [1.5e12, None],
+        "on": [True, False],
+        "at": pa.array([0, 1], pa.timestamp("ns")),
+        "day": pa.array([0, 1], pa.date32()),
+        "utc": pa.array([0, 1], pa.timestamp("ms", "UTC")),
+        "big": pa.array([2**64 - 1, 0], pa.uint64()),
+        "text": ["a", None],
+        "list": [[20, 3], []],
+    }
+    pq.write_table(pa.table(columns), path)
+    raw = _open(work, path, format="parquet")
+    assert raw.relation.types == {
+        "id": "BIGINT",
+        "small": "UTINYINT",
+        "t": "DOUBLE",
+        "on": "BOOLEAN",
+        "at": "TIMESTAMP",
+        "day": "DATE",
+        "utc": "TIMESTAMP WITH TIME ZONE",
+    }
+    found = _scan(raw, "id", "small", "t", "on", "big", "text", "list")
+    first, second = (2**62, 1, 1.5e12, True, str(2**64 - 1), "a", "[20,3]"), (2, None, None, False)
+    assert found == [first, (*second, "0", None, "[]")]
+
+
+def test_a_damaged_parquet_file_says_so(work: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": list(range(1000))}), path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="damaged Parquet file"):
+        _open(work, path, format="parquet")
 
 
 def test_jsonl(work: Workspace, tmp_path: Path) -> None:
-    lines = [json.dumps({"id": 1, "l": ["a", 2]}), "{broken", json.dumps({"l": None, "id": "x"})]
-    path = _write(tmp_path / "a.jsonl", "\n".join(lines))
-    expected = [("1", '["a", 2]'), ("x", None)]
-    assert _rows(work, path, "id", "l", format="jsonl") == expected
-    assert work.quarantine.rows == [2]
-    assert work.quarantine.reasons == ["not a JSON object"]
+    lines = [
+        json.dumps({"id": 1, "l": ["a", 2]}),
+        "{broken",
+        "",
+        json.dumps({"l": None, "id": "x"}),
+    ]
+    raw = _open(work, _write(tmp_path / "a.jsonl", "\n".join(lines)), format="jsonl")
+    assert _scan(raw, "id", "l") == [("1", '["a",2]'), ("x", None)]
+    assert raw.rejects == [(2, "not a JSON object", "{broken")]
+    assert raw.row_numbers().tolist() == [1, 3]
+
+
+def test_jsonl_values_come_as_they_stand(work: Workspace, tmp_path: Path) -> None:
+    line = {
+        "a/b": 2**64 + 7,
+        "t": 1684742000000,
+        "te~xt": 'caf\u00e9 \U0001f35c "q"\n',
+        "on": True,
+        "o": {"x": 1},
+    }
+    text = "\ufeff" + json.dumps(line) + "\r\n" + json.dumps(line, ensure_ascii=False) + "\r\n"
+    path = _write(tmp_path / "a.jsonl", text)
+    expected = (str(2**64 + 7), "1684742000000", line["te~xt"], "true", '{"x":1}')
+    assert _rows(work, path, *line, format="jsonl") == [expected, expected]
+
+
+def test_bad_json_lines_are_counted_one_by_one(work: Workspace, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    bad = ("{", "[1]", "7", "null", '"x"', '{"id": }', "{'id': 1}", '{"id": 1} x', "\x1f")
+    lines = [bad[n % len(bad)] if rng.random() < 0.2 else f'{{"id": {n}}}' for n in range(3000)]
+    raw = _open(work, _write(tmp_path / "a.jsonl", "\n".join(lines)), format="jsonl")
+    good = [
+        (str(n),)
+        for n, line in enumerate(lines)
+        if line.startswith('{"id": ') and line[-2] != " " and line[-1] == "}"
+    ]
+    assert _scan(raw, "id") == good
+    refused = [n + 1 for n, line in enumerate(lines) if line in bad]
+    assert [number for number, _, _ in raw.rejects] == refused
+    assert len(good) + len(refused) == len(lines)
+
+
+def test_native_columns_and_their_texts_give_the_same_fields(
+    work: Workspace, tmp_path: Path
+) -> None:
+    """A Parquet log and the same log as CSV must not differ in one value."""
+    values = {
+        "user": pa.array([7, 2**53 + 1, 0], pa.int64()),
+        "real": pa.array([7.0, 2.75, None], pa.float64()),
+        "on": pa.array([True, False, None], pa.bool_()),
+    }
+    pq.write_table(pa.table(values), tmp_path / "a.parquet")
+    _write(tmp_path / "a.csv", f"user,real,on\n7,7.0,true\n{2**53 + 1},2.75,false\n0,,\n")
+    for of in ("number", "integer", "text"):
+        found = []
+        for name in ("a.parquet", "a.csv"):
+            raw = _open(work, tmp_path / name, format=name[2:])
+            columns = {
+                c: Column(raw.column((c,)), raw.relation.types.get(c, "VARCHAR")) for c in values
+            }
+            sql = {c: getattr(column, of) for c, column in columns.items()}
+            [batch] = raw.scan(sql)
+            found.append(batch.to_pydict())
+            assert raw.rejects == []
+        if of == "text":
+            found[1]["real"][0] = "7"  # a whole real number is written without its point
+        if of == "integer":
+            for batch in found:
+                batch.pop("on")  # the text "true" is no integer
+        assert found[0] == found[1]
 
 
 def test_sequences_have_a_place_per_item(work: Workspace, tmp_path: Path) -> None:
@@ -113,11 +217,10 @@ def test_json_lists(work: Workspace, tmp_path: Path) -> None:
 
 def test_refused_rows_keep_their_numbers_and_texts(work: Workspace, tmp_path: Path) -> None:
     path = _write(tmp_path / "a.csv", 'id,kw\n1,"a\nb"\nshort\n2,x,y\n3,"q"r\n4,z\n')
-    raw = load(work, path, FileSource(file="a.csv"), [("id",), ("kw",)])
-    assert raw.numbers.tolist() == [1, 5]
-    assert raw.num_rows == 5
-    found = zip(work.quarantine.rows, work.quarantine.reasons, work.quarantine.texts, strict=True)
-    assert list(found) == [
+    raw = _open(work, path)
+    assert _scan(raw, "id", "kw") == [("1", "a\nb"), ("4", "z")]
+    assert raw.row_numbers().tolist() == [1, 5]
+    assert raw.rejects == [
         (2, "wrong number of columns", "short"),
         (3, "wrong number of columns", "2,x,y"),
         (4, "unbalanced quotes", '3,"q"r'),
@@ -126,10 +229,15 @@ def test_refused_rows_keep_their_numbers_and_texts(work: Workspace, tmp_path: Pa
 
 def test_lines_swallowed_by_an_open_quote_are_all_counted(work: Workspace, tmp_path: Path) -> None:
     text = 'id,kw\n1,a\n2,"abc\n3,x\n4,"y"\n5,k\nshort\n6,l\n'
-    raw = load(work, _write(tmp_path / "a.csv", text), FileSource(file="a.csv"), [("id",)])
-    assert raw.numbers.tolist() == [1, 5, 7]
-    assert work.quarantine.rows == [2, 3, 4, 6]
-    assert work.quarantine.texts == ['2,"abc', "3,x", '4,"y"', "short"]
+    raw = _open(work, _write(tmp_path / "a.csv", text))
+    assert _scan(raw, "id") == [("1",), ("5",), ("6",)]
+    assert raw.row_numbers().tolist() == [1, 5, 7]
+    assert [(row, text) for row, _, text in raw.rejects] == [
+        (2, '2,"abc'),
+        (3, "3,x"),
+        (4, '4,"y"'),
+        (6, "short"),
+    ]
 
 
 def test_a_quote_that_swallows_the_rest_of_a_file_is_refused(
@@ -137,14 +245,13 @@ def test_a_quote_that_swallows_the_rest_of_a_file_is_refused(
 ) -> None:
     path = _write(tmp_path / "a.csv", 'id,kw\n1,a\n2,"abc\n' + "3,x\n" * 5000)
     with pytest.raises(DataError, match=r"the quote in row 2 .* does not close"):
-        load(work, path, FileSource(file="a.csv"), [("id",)])
+        _rows(work, path, "id")
 
 
 def test_blank_lines_are_no_rows(work: Workspace, tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.csv", "id,kw\n1,a\n\n\n\n3,b\nshort\n\n")
-    raw = load(work, path, FileSource(file="a.csv"), [("id",)])
-    assert (len(raw), raw.num_rows) == (2, 3)
-    assert work.quarantine.texts == ["short"]
+    raw = _open(work, _write(tmp_path / "a.csv", "id,kw\n1,a\n\n\n\n3,b\nshort\n\n"))
+    assert _scan(raw, "id") == [("1",), ("3",)]
+    assert [text for _, _, text in raw.rejects] == ["short"]
 
 
 def test_a_pattern_fits_one_file_unless_the_recipe_says_many(tmp_path: Path) -> None:

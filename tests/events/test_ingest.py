@@ -91,7 +91,10 @@ def test_numbers_given_as_floats_are_the_same_ids(shop: Shop) -> None:
     events = ingest(*shop(shown=header + rows))
     assert events.users.ids == ("007", "7", "ann", "bob")
     assert "1" in events.items
-    assert events.report["alike_ids"] == 1
+    about = events.report["ids"]
+    assert (about["user"]["spellings_joined"], about["user"]["joined_sample"]) == (1, ["'7.0' is 7"])
+    assert (about["user"]["alike"], about["user"]["alike_sample"]) == (1, ["007 and 7"])
+    assert (about["item"]["spellings_joined"], about["item"]["alike"]) == (1, 0)
 
 
 def test_a_group_is_one_event_and_rare_terms_go(tmp_path: Path) -> None:
@@ -111,9 +114,14 @@ def test_a_group_is_one_event_and_rare_terms_go(tmp_path: Path) -> None:
     assert events.queries.names == ("10, 2",)
     assert events.columns["weight"].tolist() == [9.0, 5.0, 1.0, 1.0]
     report = events.report
-    assert (report["left_out"], report["merged"], report["rare_terms"]) == (1, 3, 1)
-    steps = ("events", "left_out", "merged", "rare_terms", "quarantined", "duplicates")
-    assert report["rows"] == sum(report[step] for step in steps)
+    assert report["files"]["tags.csv"] == {
+        "rows": 7,
+        "used": 2,
+        "merged": {"same group": 3},
+        "filtered": {"keep": 1, "rare terms": 1},
+        "quarantined": {},
+    }
+    assert report["files"]["plays.csv"]["used"] == 2
 
 
 def test_untimed_events_come_in_the_order_of_items_not_of_the_file(tmp_path: Path) -> None:
@@ -132,7 +140,7 @@ def test_long_queries_are_cut_and_counted(shop: Shop) -> None:
     recipe, folder = shop()
     events = ingest(recipe, folder, overrides=["max_query_terms=1"])
     assert events.queries.ids == ("blue,", "red")
-    assert events.report["cut_query"] == 3
+    assert events.report["notes"]["cut_query"] == 3
 
 
 def test_many_files_of_one_log_are_read_in_the_order_of_their_names(shop: Shop) -> None:
@@ -150,12 +158,12 @@ def test_an_optional_lookup_may_be_absent_and_is_reported(shop: Shop) -> None:
     lookup = '[[lookups]]\nof = "item"\nfile = "t.csv"\nid = "id"\nname = "t"\noptional = true\n'
     recipe, folder = shop()
     recipe.write_text(recipe.read_text(encoding="utf-8") + lookup, encoding="utf-8")
-    assert ingest(recipe, folder).report["absent_lookups"] == 1
+    assert ingest(recipe, folder).report["notes"]["absent_lookups"] == 1
     (folder / "t.csv").write_text("id,t\np1.0,wrong\np1,Red  pumps\np1,again\n", encoding="utf-8")
     events = ingest(recipe, folder)
     assert events.items.names == ("Red pumps", "p2", "p3")
-    assert events.report["absent_lookups"] == 0
-    assert events.report["lookup_duplicates"] == 1
+    assert events.report["notes"]["absent_lookups"] == 0
+    assert events.report["notes"]["lookup_duplicates"] == 2
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +179,10 @@ def test_the_simulated_log_is_read_without_loss(simulated: tuple[Events, int, in
     events, num_searches, num_rows = simulated
     report = events.report
     assert report["rows"] == num_rows
-    assert len(events) + report["duplicates"] == num_rows
-    assert report["quarantined"] == report["unreadable_list"] == report["absent_lookups"] == 0
+    assert report["used"] + report["merged_by_reason"].get("duplicate", 0) == num_rows
+    assert len(events) == report["used"] == report["events"]
+    assert report["quarantined"] == report["filtered"] == 0
+    assert report["notes"]["unreadable_list"] == report["notes"]["absent_lookups"] == 0
     assert len(np.unique(events.session[events.is_search])) == num_searches
     assert events.query_kind == "simulated"
 

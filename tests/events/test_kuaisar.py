@@ -77,7 +77,8 @@ def test_unreadable_lists_are_empty_queries_and_counted(events: Events) -> None:
     empty = events.queries.row("")
     assert int(np.sum(events.query == empty)) == 2
     assert len(events.query_terms[empty]) == 0
-    assert (events.report["unreadable_list"], events.report["empty_query"]) == (1, 1)
+    notes = events.report["notes"]
+    assert (notes["unreadable_list"], notes["empty_query"]) == (1, 1)
 
 
 def test_every_search_event_has_a_query_and_no_recommendation_has(events: Events) -> None:
@@ -94,7 +95,7 @@ def test_captions_may_be_huge_or_broken_and_empty_categories_are_no_terms(events
     assert text("2") == [*map(str, LONG_CAPTION), *categories]
     assert text("3") == categories
     assert text("7") == []
-    assert events.report["unreadable_item_text"] == 1
+    assert events.report["notes"]["unreadable_item_text"] == 1
     assert not any("empty" in term or "空" in term for term in events.terms.ids)
 
 
@@ -108,9 +109,9 @@ def test_bad_rows_are_in_quarantine_by_reason_and_every_row_is_accounted_for(
         "unreadable action": 1,
         "unreadable time": 1,
     }
-    assert report["duplicates"] == 1
-    assert len(events) == NUM_EVENTS
-    assert report["rows"] == len(events) + report["quarantined"] + report["duplicates"]
+    assert report["merged_by_reason"] == {"duplicate": 1}
+    assert len(events) == report["used"] == NUM_EVENTS
+    assert report["rows"] == NUM_EVENTS + report["quarantined"] + report["merged"]
 
 
 def test_quarantine_is_saved_with_row_numbers_and_texts(kuaisar: Path, tmp_path: Path) -> None:
@@ -127,4 +128,21 @@ def test_quarantine_is_saved_with_row_numbers_and_texts(kuaisar: Path, tmp_path:
 
 def test_items_without_events_are_not_in_the_vocabulary(events: Events) -> None:
     assert "777" not in events.items
-    assert events.report["lookup_unused"] == 1
+    assert events.report["notes"]["lookup_unused"] == 1
+
+
+def test_categories_have_levels_and_names_and_missing_ones_are_none(events: Events) -> None:
+    categories = events.categories
+    assert categories is not None
+    assert categories.vocabulary.ids == ("1/9", "2/136")
+    assert categories.vocabulary.names == ("Funny", "Funny joke")
+    assert categories.level.tolist() == [1, 2]
+    assert categories.of_item[events.items.row("1")].tolist() == [0, 1]
+    assert categories.of_item[events.items.row("7")].tolist() == []
+
+
+def test_the_social_network_links_users_of_the_log(events: Events) -> None:
+    assert events.follows is not None
+    one, two = events.users.row("1"), events.users.row("2")
+    assert events.follows[one].tolist() == [two]  # user 3, whom 1 follows too, did nothing
+    assert events.follows[two].tolist() == []

@@ -18,9 +18,8 @@ from sargraph.events.simulation.searching import Searches, search_all
 from sargraph.events.simulation.timeline import HOUR_MS, draw_timeline
 from sargraph.events.simulation.world import World, plant_world
 
-SMALL = SimulateConfig(num_users=150, num_days=10, num_items=600, num_topics=8)
-SMALL = SimulateConfig(num_users=150, num_days=10, num_items=600, num_topics=8)
-LARGER = SimulateConfig(num_users=400, num_days=20, num_items=1500, num_topics=12)
+SMALL = SimulateConfig.preset("tiny")
+LARGER = SimulateConfig.preset("small")
 
 Run = tuple[World, Batches, Searches]
 
@@ -187,3 +186,33 @@ def test_category_noise_files_items_wrongly(tmp_path: Path) -> None:
         for row in rows_of(summary, "item_features.csv")
     ]
     assert 0.45 < np.mean(right) < 0.65
+
+
+SWITCHES = (
+    "s2r_effect", "r2s_effect", "demand_changes", "query_about_items", "similar_users",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_switch_leaves_when_and_how_much_people_act(switch: str) -> None:
+    """A null world differs in its mechanism, not in activity, click rates or lengths of lists."""
+    (world, batches, searches), (planted, *lived) = run(**{switch: False}), run()
+    with_it, without_it = (draw_timeline(w, 5) for w in (planted, world))
+    assert (with_it.time == without_it.time).all() and (with_it.user == without_it.user).all()
+    assert (with_it.is_search == without_it.is_search).all()
+    assert (world.items.terms == planted.items.terms).all()
+    assert (world.users.activity == planted.users.activity).all()
+    for one, other in zip((batches, searches), lived, strict=True):
+        shown, before = one.shown >= 0, other.shown >= 0
+        assert shown.sum() == pytest.approx(before.sum(), rel=0.05)
+        rate, rate_before = one.clicked.sum() / shown.sum(), other.clicked.sum() / before.sum()
+        assert rate == pytest.approx(rate_before, abs=0.02)
+
+
+def test_query_words_change_nothing_but_themselves() -> None:
+    (_, batches, searches), (_, lived, found) = run(query_about_items=False), run()
+    for name in ("shown", "clicked", "opened", "searched_at"):
+        assert (getattr(batches, name) == getattr(lived, name)).all()
+    for name in ("user", "time", "word", "batch"):
+        assert (getattr(searches, name) == getattr(found, name)).all()
+    assert (searches.terms[:, 0] != found.terms[:, 0]).mean() > 0.9

@@ -40,14 +40,14 @@ def test_lastfm_has_the_published_core(lastfm: Events) -> None:
     sizes = (len(lastfm.users), len(lastfm.items), len(pairs), len(lastfm.terms), len(months))
     assert sizes == (1871, 5424, 119_205, 2274, 69)
     assert lastfm.report["terms_in_searches"] == 147_878
-    assert lastfm.report["left_out"] == 5
+    assert lastfm.report["filtered_by_reason"]["keep"] == 5
 
 
 def test_lastfm_rows_are_accounted_for(lastfm: Events) -> None:
     report = lastfm.report
-    steps = ("left_out", "merged", "quarantined", "duplicates", "rare_terms", "outside_core")
     assert report["rows"] == 186_479 + 92_834
-    assert report["rows"] == len(lastfm) + sum(report[step] for step in steps)
+    assert report["used"] == len(lastfm)
+    assert report["rows"] == sum(report[f] for f in ("used", "merged", "filtered", "quarantined"))
 
 
 def test_lastfm_listens_are_untimed_plays_and_tags_are_timed_searches(lastfm: Events) -> None:
@@ -64,6 +64,17 @@ def test_lastfm_names_are_readable(lastfm: Events) -> None:
     assert lastfm.terms.names[lastfm.terms.row("1")] == "metal"
     assert '"Weird Al" Yankovic' in lastfm.items.names
     assert not any("\ufffd" in name for name in lastfm.terms.names)
+
+
+def test_lastfm_friends_follow_each_other(lastfm: Events, data_dir: Path) -> None:
+    lines = (data_dir / "lastfm_hetrec" / "user_friends.dat").read_text().splitlines()[1:]
+    known = set(lastfm.users.ids)
+    pairs = {tuple(line.split()) for line in lines if known.issuperset(line.split())}
+    assert lastfm.follows is not None
+    ids = lastfm.users.ids
+    found = zip(lastfm.follows.row_of_value.tolist(), lastfm.follows.values.tolist(), strict=True)
+    assert {(ids[user], ids[friend]) for user, friend in found} == pairs
+    assert len(lastfm.follows.values) == len(pairs) > 25_000
 
 
 def test_movielens(movielens: Events) -> None:

@@ -31,9 +31,11 @@ def test_shipped_recipes_can_be_read(name: str) -> None:
     assert read_recipe(name).name == name
 
 
-def test_the_five_data_sets_are_shipped() -> None:
-    expected = {"synthetic", "kuaisar", "lastfm", "movielens", "amazon_sequences"}
-    assert expected <= set(shipped_recipes())
+def test_the_data_sets_are_shipped() -> None:
+    real = {"kuaisar", "mt_small", "jdsearch", "trivago", "trivago_first_slate", "lastfm"}
+    assert real | {"movielens", "amazon_sequences", "synthetic", "own_logs"} <= set(
+        shipped_recipes()
+    )
 
 
 def test_the_example_of_the_language_page_is_a_recipe(tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ def test_the_shipped_splits_are_the_agreed_ones() -> None:
 def test_synthetic_reads_the_same_tables_as_kuaisar() -> None:
     synthetic, kuaisar = read_recipe("synthetic"), read_recipe("kuaisar")
     assert synthetic.tables == kuaisar.tables
-    assert synthetic.lookups[: len(kuaisar.lookups)] == kuaisar.lookups
+    assert synthetic.lookups[0].terms == kuaisar.lookups[0].terms
 
 
 def test_a_name_is_short_for_a_column_and_an_action_for_a_rule(tmp_path: Path) -> None:
@@ -93,24 +95,104 @@ def test_unknown_keys_and_values_name_what_is_known(
     assert "\n" not in str(caught.value)
 
 
+ATTRIBUTED = """source = "attributed"
+query = "i"
+attribution = { column = "k", opens = "search", ends = "filter" }
+"""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         ('"recommend"', '"search"', "needs `query`"),
+        ('"recommend"', '"by_query"', "'by_query' needs `query`"),
+        ('"recommend"', '"attributed"', "'attributed' needs `query`"),
+        ('"recommend"', '"attributed"\nquery = "i"', "go together"),
+        ('source = "recommend"', ATTRIBUTED.replace("attributed", "by_query"), "go together"),
+        ('source = "recommend"', ATTRIBUTED.replace("filter", "search"), "both open and end"),
+        ('source = "recommend"', ATTRIBUTED + 'search = "s"', "leave `search` out"),
+        ('source = "recommend"', ATTRIBUTED.replace('"search"', "[]"), "opens"),
+        ('source = "recommend"', ATTRIBUTED.replace('ends = "filter"', "minutes = 0"), "minutes"),
+        ('"recommend"', '"recommend"\nquery = "q"', "no `query` and no `search`"),
+        ('"recommend"', '"recommend"\nsearch = "q"', "no `query` and no `search`"),
         ('item = "i"\n', "", "needs `item`"),
+        ('item = "i"', 'item = "i"\nslate = "s"', "say how it is written"),
+        ('item = "i"', 'item = "i"\naction = { values = { a = "click" } }', "need the `column`"),
+        (
+            'item = "i"',
+            'item = "i"\naction = { column = "a", values = { a = "clik" } }',
+            "'impression', 'click'",
+        ),
         ('unit = "s"', 'unit = "ordinal"', "time_kind is 'ms'"),
+        ('unit = "s"', 'unit = "s", constant = 3', "for unit 'ordinal'"),
+        ('unit = "s"', 'unit = "s", zone = "Asia/Shanghai"', "which counts from UTC"),
+        ('unit = "s"', 'unit = "iso", zone = "Asia/Peking"', "unknown time zone 'Asia/Peking'"),
+        ('unit = "s"', 'unit = "iso", zone = "../etc/passwd"', "unknown time zone"),
+        (
+            'unit = "s"',
+            'unit = "iso", zone = "Asia/Shanghai", utc_offset = "+08:00"',
+            "`zone` or `utc_offset`",
+        ),
+        (
+            'time = { column = "t", unit = "s" }',
+            'time = { unit = "none", elapsed = "x" }',
+            "elapsed",
+        ),
         ('{ column = "t", unit = "s" }', '{ unit = "date" }', "needs `year`"),
         ('{ column = "t", unit = "s" }', '{ unit = "s" }', "needs `column`"),
+        ('{ column = "t", unit = "s" }', '{ unit = "auto" }', "needs `column`"),
         ('item = "i"', 'item = { column = "i", optional = true }', "only the item of a search"),
         ('"log.csv"', '"../log.csv"', "leads out of the source folder"),
         ('"log.csv"', '"/etc/passwd"', "leads out of the source folder"),
+        ('name = "mine"', 'name = "mine"\nmemory_limit = "much"', "memory_limit"),
+        (
+            'name = "mine"',
+            'name = "mine"\nduplicates = "some"',
+            "'keep', 'first', 'last' or 'count'",
+        ),
     ],
 )
 def test_recipes_that_contradict_themselves_are_refused(
     tmp_path: Path, old: str, new: str, expected: str
 ) -> None:
-    with pytest.raises(RecipeError, match=expected):
+    assert old in MINIMAL
+    with pytest.raises(RecipeError, match=expected) as caught:
         _read(tmp_path, MINIMAL.replace(old, new))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lookup", "expected"),
+    [
+        ('of = "user"\nterms = [{ column = "t" }]', "those of items, not of a user"),
+        ('of = "term"\ncategories = [{ column = "t" }]', "those of items, not of a term"),
+        ('of = "item"\nfollows = { column = "t" }', "only users follow users"),
+        (
+            'of = "item"\ncategories = [{ column = "t" }]\ncategory_names = ["a", "b"]',
+            "1 levels of categories have 2",
+        ),
+    ],
+)
+def test_lookups_that_contradict_themselves_are_refused(
+    tmp_path: Path, lookup: str, expected: str
+) -> None:
+    text = MINIMAL + f'[[lookups]]\nfile = "x.csv"\nid = "id"\n{lookup}\n'
+    with pytest.raises(RecipeError, match=expected):
+        _read(tmp_path, text)
+
+
+def test_explicit_cuts_are_two_rising_times_of_a_global_split(tmp_path: Path) -> None:
+    assert _read(tmp_path, MINIMAL + "[split]\ncuts = [3, 5]\n").split.cuts == (3, 5)
+    with pytest.raises(RecipeError, match="the first must come first"):
+        _read(tmp_path, MINIMAL + "[split]\ncuts = [5, 3]\n")
+    with pytest.raises(RecipeError, match="kind = 'global_time'"):
+        _read(tmp_path, MINIMAL + "[split]\nkind = 'leave_last_out'\ncuts = [3, 5]\n")
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_recipe_that_was_read_can_be_read_again(name: str) -> None:
+    recipe = read_recipe(name)
+    assert read_recipe(recipe) == recipe
 
 
 def test_a_group_needs_a_query(tmp_path: Path) -> None:

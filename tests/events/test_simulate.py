@@ -16,8 +16,7 @@ from sargraph.core.errors import ArtifactError
 from sargraph.core.table import read_columns
 from sargraph.events.simulate import SimulateConfig, SimulationSummary, simulate
 
-SMALL = SimulateConfig(num_users=150, num_days=10, num_items=600, num_topics=8)
-LARGER = SimulateConfig(num_users=400, num_days=20, num_items=1500, num_topics=12)
+SMALL = SimulateConfig.preset("tiny")
 
 HEADERS = {
     "rec_inter.csv": "user_id,item_id,playing_time,duration_ms,time,timestamp,click,forward,like,"

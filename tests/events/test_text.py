@@ -26,6 +26,14 @@ LIST_OF_IDS = TermsColumn(column=("x",), tokens="ids", list="json")
         ("Will Ferrell", {"tokens": "tag"}, ["will ferrell"]),
         ("a|b", {"tokens": "tag"}, ["a/b"]),
         ("Sci-Fi|Film Noir|", {"tokens": "tag", "list": "|"}, ["sci-fi", "film noir"]),
+        ("红色手机", {"tokens": "characters"}, ["红", "红色", "色", "色手", "手", "手机", "机"]),
+        ("iPhone手机 壳", {"tokens": "characters"}, ["iphone", "手", "手机", "机", "壳"]),
+        ("かに 3kg", {"tokens": "characters"}, ["か", "かに", "に", "3kg"]),
+        ("\u200b \ufeff", {}, []),
+        ("\u200d", {}, []),
+        ("sho\u00ades", {}, ["shoes"]),
+        ("\u202eabc\u202c", {}, ["abc"]),
+        ("\U0001f469\u200d\U0001f467", {}, ["\U0001f469\u200d\U0001f467"]),
         ("(none)", {"tokens": "tag", "list": "|", "missing": ("(none)",)}, []),
         ("[20, 34, 3]", {"tokens": "ids", "list": "json"}, ["20", "34", "3"]),
         ('["a b", 7.0]', {"tokens": "ids", "list": "json"}, ["a_b", "7"]),
@@ -81,3 +89,52 @@ def test_query_ids_are_their_terms_and_sets_have_one_order() -> None:
     assert as_set(["b", "a", "b"]) == as_set(["a", "b"])
     assert as_set(["b", "a"]).id == "a|b"
     assert as_set(["2", "10"]).name({"2": "rock", "10": "pop"}.__getitem__) == "pop, rock"
+
+
+def _is_cjk(letter: str) -> bool:
+    names = (
+        "CJK UNIFIED",
+        "CJK COMPAT",
+        "HIRAGANA",
+        "KATAKANA",
+        "HANGUL SYLLABLE",
+        "HALFWIDTH KATA",
+    )
+    return unicodedata.name(letter, "").startswith(names)
+
+
+def _naive_characters(text: str) -> list[str]:
+    """Go through the letters of each word, looking one ahead."""
+    terms: list[str] = []
+    for word in text.split():
+        other = ""
+        for letter, after in zip(word, [*word[1:], ""], strict=True):
+            if not _is_cjk(letter):
+                other += letter
+            else:
+                terms += ([other] if other else []) + [letter]
+                other = ""
+                if after and _is_cjk(after):
+                    terms.append(letter + after)
+        terms += [other] if other else []
+    return terms
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("ab7- 红色手机壳かなカ한국𠮷豈\U0001f35cé"), max_size=30))
+def test_queries_without_spaces_are_cut_into_characters_and_pairs(text: str) -> None:
+    column = TermsColumn(column=("x",), tokens="characters")
+    assert parse_terms(text, column) == (_naive_characters(normalise(text)), True)
+
+
+@pytest.mark.parametrize("tokens", ["whitespace", "ids", "tag", "characters"])
+@pytest.mark.parametrize(
+    "raw", ["", " \t\n", "\u3000", "\x00", "x" * 10**6, "\U0001f35c" * 500, "壳" * 10**5, "NULL"]
+)
+def test_empty_whitespace_huge_and_emoji_queries(tokens: str, raw: str) -> None:
+    terms, is_readable = parse_terms(
+        raw, TermsColumn.model_validate({"column": "x", "tokens": tokens})
+    )
+    assert is_readable
+    assert all(term and not term.isspace() for term in terms)
+    assert tokens == "ids" or all(len(term) <= 100 for term in terms)

@@ -8,10 +8,19 @@ import duckdb
 import numpy as np
 import pytest
 
-from sargraph.core.errors import DataError
+from sargraph.core.errors import DataError, RecipeError
 from sargraph.core.types import NO_TIME
-from sargraph.events.reading.recipe_fields import TimeColumn
-from sargraph.events.reading.times import check_unit, time_faults, time_sql
+from sargraph.events.reading.columns import Column
+from sargraph.events.reading.recipe_fields import TimeColumn, TimeUnit
+from sargraph.events.reading.times import (
+    EARLIEST,
+    LATEST,
+    check_unit,
+    detect_unit,
+    is_local_sql,
+    time_faults,
+    time_sql,
+)
 
 T0 = 1684742000000
 
@@ -23,7 +32,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _read(connection: duckdb.DuckDBPyConnection, text: str | None, **how: str) -> int | None:
-    sql = time_sql(TimeColumn(column=("t",), **how), lambda names: f'"{names[0]}"')  # type: ignore[arg-type]
+    sql = time_sql(TimeColumn(column=("t",), **how), lambda names: Column(f'"{names[0]}"'))  # type: ignore[arg-type]
     [(value,)] = connection.execute(f"SELECT {sql} FROM (SELECT ? AS t)", [text]).fetchall()
     return value  # type: ignore[no-any-return]
 
@@ -38,6 +47,14 @@ def _read(connection: duckdb.DuckDBPyConnection, text: str | None, **how: str) -
         ("1684742000", "s", T0),
         ("1684742000.123", "s", T0 + 123),
         ("1684742000000999", "us", T0 + 1),
+        ("1684742000000499", "us", T0),
+        ("1684742000000500000", "ns", T0 + 1),
+        ("1684742000000499999", "ns", T0),
+        ("1.684742e+9", "s", T0),
+        ("1684742000.0", "s", T0),
+        ("9007199254740993", "ms", 2**53 + 1),
+        ("9007199254740993", "s", None),
+        ("infinity", "iso", None),
         ("12", "ordinal", 12),
         ("2023-05-22 07:53:20", "iso", T0),
         ("2023-05-22T07:53:20Z", "iso", T0),
@@ -71,7 +88,7 @@ def test_naive_times_take_the_declared_offset_and_others_their_own(
 
 def test_date_parts_and_no_time(connection: duckdb.DuckDBPyConnection) -> None:
     date = TimeColumn(unit="date", year=("y",), month=("m",))
-    sql = time_sql(date, lambda names: f'"{names[0]}"')
+    sql = time_sql(date, lambda names: Column(f'"{names[0]}"'))
     found = connection.execute(
         f"SELECT {sql} FROM (VALUES ('2009', '4'), ('2009', '13'), ('2009.0', '12')) v(y, m)"
     ).fetchall()
@@ -111,3 +128,96 @@ def test_faults_of_single_times() -> None:
         "time before 1995": [1],
         "time in the future": [2],
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "type_", "unit", "expected"),
+    [
+        (f"{T0}::BIGINT", "BIGINT", "ms", T0),
+        ("1684742000::UINTEGER", "UINTEGER", "s", T0),
+        ("9223372036854775807::BIGINT", "BIGINT", "s", None),
+        ("1684742000000999::BIGINT", "BIGINT", "us", T0 + 1),
+        ("1684742000000999999::BIGINT", "BIGINT", "ns", T0 + 1),
+        ("1684742000.123::DOUBLE", "DOUBLE", "s", T0 + 123),
+        ("'nan'::DOUBLE", "DOUBLE", "s", None),
+        ("'inf'::DOUBLE", "DOUBLE", "ms", None),
+        ("1684742000000.0::DOUBLE", "DOUBLE", "ms", T0),
+        ("12::TINYINT", "TINYINT", "ordinal", 12),
+        ("TIMESTAMP '2023-05-22 07:53:20'", "TIMESTAMP", "iso", T0),
+        ("TIMESTAMP_NS '2023-05-22 07:53:20'", "TIMESTAMP", "iso", T0),
+        ("TIMESTAMPTZ '2023-05-22 15:53:20+08'", "TIMESTAMP WITH TIME ZONE", "iso", T0),
+        ("DATE '2023-05-22'", "DATE", "iso", 1684713600000),
+        ("NULL::BIGINT", "BIGINT", "ms", None),
+    ],
+)
+def test_native_columns_of_parquet_are_times_too(
+    connection: duckdb.DuckDBPyConnection,
+    value: str,
+    type_: str,
+    unit: TimeUnit,
+    expected: int | None,
+) -> None:
+    sql = time_sql(TimeColumn(column=("t",), unit=unit), lambda names: Column("t", type_))
+    assert connection.sql(f"SELECT {sql} FROM (SELECT {value} AS t)").fetchall() == [(expected,)]
+
+
+def test_native_types_that_contradict_the_unit_are_refused() -> None:
+    with pytest.raises(RecipeError, match="unit = 'iso'"):
+        time_sql(TimeColumn(column=("t",)), lambda names: Column("t", "TIMESTAMP"))
+    with pytest.raises(RecipeError, match="unit = 'auto'"):
+        time_sql(TimeColumn(column=("t",), unit="iso"), lambda names: Column("t", "BIGINT"))
+
+
+def test_elapsed_milliseconds_are_added(connection: duckdb.DuckDBPyConnection) -> None:
+    time = TimeColumn(column=("day",), unit="iso", elapsed=("frame",))
+    sql = time_sql(time, lambda names: Column(names[0]))
+    rows = "('2016-05-09', '1500'), ('2016-05-09', ''), ('', '3'), ('2016-05-09', '9e18')"
+    found = connection.sql(f"SELECT {sql} FROM (VALUES {rows}) v(day, frame)").fetchall()
+    day = int(np.datetime64("2016-05-09", "ms").astype(int))
+    assert [value for (value,) in found] == [day + 1500, None, None, None]
+
+
+def test_a_constant_place_needs_no_column(connection: duckdb.DuckDBPyConnection) -> None:
+    time = TimeColumn(unit="ordinal", constant=2)
+    assert connection.sql(f"SELECT {time_sql(time, lambda _: Column('t'))}").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_local"),
+    [
+        ("2023-05-22 15:53:20", True),
+        ("2023-05-22", True),
+        ("2023-05-22T07:53:20Z", False),
+        ("2023-05-22 15:53:20+08", False),
+        (" 2023-05-22T02:23:20-05:30 ", False),
+        (None, False),
+    ],
+)
+def test_only_times_without_an_offset_are_local(
+    connection: duckdb.DuckDBPyConnection, text: str | None, is_local: bool
+) -> None:
+    time = TimeColumn(column=("t",), unit="iso", zone="Asia/Shanghai")
+    sql = is_local_sql(time, lambda names: Column("t"))
+    [(found,)] = connection.execute(f"SELECT {sql} FROM (SELECT ? AS t)", [text]).fetchall()
+    assert found is is_local
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1e-3), ("ms", 1), ("us", 1e3), ("ns", 1e6)])
+def test_ms_vs_s_is_told_from_the_values(unit: str, factor: float) -> None:
+    values = np.linspace(EARLIEST, LATEST, 1000) * factor
+    assert detect_unit(values, "timestamp", "log.csv") == unit
+    broken = np.concatenate([values, np.full(300, np.nan), [0.0, -1.0, 42.0]])
+    assert detect_unit(broken, "timestamp", "log.csv") == unit
+
+
+def test_ms_vs_s_mixed_in_one_column_is_refused() -> None:
+    values = np.array([T0] * 90 + [T0 // 1000] * 10)
+    with pytest.raises(DataError, match="90 in 'ms'") as caught:
+        detect_unit(values, "timestamp", "log.csv")
+    assert "10 in 's'" in str(caught.value) and "'timestamp'" in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [[], [np.nan], [42.0, 43.0], [1e30, np.inf]])
+def test_a_column_that_no_unit_fits_is_refused(values: list[float]) -> None:
+    with pytest.raises(DataError, match="no one unit fits column 'timestamp'"):
+        detect_unit(np.array(values), "timestamp", "log.csv")

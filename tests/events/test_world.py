@@ -7,10 +7,11 @@ import pytest
 
 from sargraph.core.errors import ConfigError
 from sargraph.events.simulation import topics
+from sargraph.events.simulation.draws import draw_rungs, ladder_of
+from sargraph.events.simulation.settings import SimulateConfig
 from sargraph.events.simulation.slate import left_aligned, repeated
-from sargraph.events.simulation.timeline import draw_rows, draw_timeline
+from sargraph.events.simulation.timeline import draw_timeline
 from sargraph.events.simulation.world import (
-    SimulateConfig,
     World,
     cousin_of,
     plant_world,
@@ -85,14 +86,14 @@ def test_pick_never_leaves_its_range_at_the_edges(world: World) -> None:
         assert (world.items.word[picked] == words).all()
 
 
-def test_draw_rows_is_the_inverse_of_the_running_sum() -> None:
+def test_draws_are_the_inverse_of_the_running_sum() -> None:
     rng = np.random.default_rng(1)
     shares = rng.dirichlet(np.ones(5), size=7)
     rows, uniform = rng.integers(7, size=300), rng.random(300)
     expected = [
         min(int((np.cumsum(shares[r]) <= u).sum()), 4) for r, u in zip(rows, uniform, strict=True)
     ]
-    assert draw_rows(shares, rows, uniform).tolist() == expected
+    assert draw_rungs(ladder_of(shares), rows, uniform).tolist() == expected
 
 
 def test_neighbours_of_one_community_want_the_same_topics(world: World) -> None:

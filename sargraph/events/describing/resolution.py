@@ -48,4 +48,5 @@ def _day_of_month(time: IntArray) -> IntArray:
     offset = _mode(time % DAY)[0]
     local = time - offset + (DAY if offset > DAY // 2 else 0)
     date = local.astype("datetime64[ms]")
-    return (date.astype("datetime64[D]") - date.astype("datetime64[M]")).astype(np.int64)
+    day = date.astype("datetime64[D]") - date.astype("datetime64[M]")
+    return np.asarray(day.astype(np.int64))

@@ -62,6 +62,7 @@ def read_batches(raw: RawTable, table: Table) -> Batches:
         for name, array in _typed(batch, table).items():
             parts[name].append(array)
     arrays = {name: np.concatenate(parts.pop(name)) for name in list(parts)}
+    pa.default_memory_pool().release_unused()
     faults: Any = {n[1:]: arrays.pop(n) for n in list(arrays) if n.startswith("!")}
     columns = {name: pa.chunked_array(chunks) for name, chunks in texts.items()}
     return Batches(raw.num_entries, columns, arrays, faults)

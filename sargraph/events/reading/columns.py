@@ -81,5 +81,8 @@ class Column:
         """
         if self.is_integer:
             return f"CAST({self.sql} AS BIGINT)"
-        value = self.sql if self.is_number or self.type == "BOOLEAN" else self.text
-        return f"TRY_CAST({value} AS BIGINT)"
+        if self.is_number or self.type == "BOOLEAN":
+            return f"TRY_CAST({self.sql} AS BIGINT)"
+        # A bare cast of a text would be done by DuckDB's CSV scan, which refuses the whole row
+        # where the value is no number; a second try keeps the two apart.
+        return f"coalesce(TRY_CAST({self.text} AS BIGINT), TRY_CAST(trim({self.text}) AS BIGINT))"

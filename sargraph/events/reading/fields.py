@@ -52,10 +52,10 @@ def expressions(table: Table, raw: RawTable) -> dict[str, str]:
     def column(names: tuple[str, ...]) -> Column:
         return _column(raw, names)
 
-    time = time_sql(table.time, column)
-    fields = {"user": column(table.user.column).id, "time": time}
+    fields = {"user": column(table.user.column).id}
     if table.item:
         fields["item"] = column(table.item.column).id
+    fields["time"] = time = time_sql(table.time, column)
     if table.query:
         fields["query"] = column(table.query.column).text
         fields["search"] = time

@@ -28,6 +28,7 @@ COLUMNS = {
     "action": pa.string(),
     "place": pa.int64(),
     "shown": pa.int64(),
+    "search": pa.int64(),
     "line": pa.int64(),
 }
 
@@ -40,6 +41,7 @@ class Entry(NamedTuple):
     action: str
     place: int
     shown: int | None
+    search: int
 
 
 def read_jdsearch(work: Workspace, path: Path, source: FileSource) -> Relation:
@@ -47,8 +49,9 @@ def read_jdsearch(work: Workspace, path: Path, source: FileSource) -> Relation:
 
     The user is the number of the line (from 1). The gaps of `history_time_list` add up to the
     `place` of each action; its last gap, one more than the history has actions, leads to the test
-    query, whose candidates share one place and have theirs on the page as `shown`. Lines whose
-    lists do not fit together are refused. Raises DataError when a column is missing.
+    query, whose candidates share one place and have theirs on the page as `shown`. Neighbours in
+    the history with one query share the number of a `search`; the test query has its own. Lines
+    whose lists do not fit together are refused. Raises DataError when a column is missing.
     """
     text = plain_text(path, source.encoding, work.scratch)
     columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
@@ -64,7 +67,7 @@ def read_jdsearch(work: Workspace, path: Path, source: FileSource) -> Relation:
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
     arrays = {name: pa.array(values, COLUMNS[name]) for name, values in columns.items()}
-    types = {"place": "BIGINT", "shown": "BIGINT", "line": "BIGINT"}
+    types = dict.fromkeys(("place", "shown", "search", "line"), "BIGINT")
     sql = work.register(pa.table(arrays))
     return Relation(list(COLUMNS), sql, lambda: rejects, row="line", types=types)
 
@@ -92,11 +95,13 @@ def _entries(row: dict[str, str]) -> Iterator[Entry]:
     candidates, labels = _list(row["candidate_wid_list"]), _list(row["candidate_label_list"])
     if len(candidates) != len(labels):
         raise ValueError("candidates and labels of unequal number")
-    places = _places(gaps)
+    places, search, before = _places(gaps), 0, None
     for query, item, action, place in zip(queries, items, actions, places, strict=False):
-        yield Entry(query, item, action, place, None)
+        search += query != before
+        before = query
+        yield Entry(query, item, action, place, None, search)
     for shown, (item, label) in enumerate(zip(candidates, labels, strict=True)):
-        yield Entry(row["query"], item, _action(label), places[-1], shown)
+        yield Entry(row["query"], item, _action(label), places[-1], shown, search + 1)
 
 
 def _list(text: str) -> list[str]:

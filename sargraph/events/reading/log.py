@@ -18,6 +18,9 @@ from sargraph.events.schema import POSITIVE_ACTIONS
 from sargraph.events.text import Query
 
 
+_PLAIN = ("search", "time", "source", "action", "position", "weight", "row")
+
+
 @dataclass
 class Log:
     """Events to be, sorted by (user, time, order in the log).
@@ -63,46 +66,56 @@ def unite(parts: list[Rows]) -> Log:
     counts: Counter[str] = Counter()
     for part in parts:
         counts.update(part.counts)
-    user_ids, users = _unite_codes([part.user for part in parts])
-    item_ids, items = _unite_codes([part.item for part in parts])
-    queries, query = unite_queries([part.query for part in parts])
-    shifted = _unite_searches(parts)
-    given: dict[str, list[Any]] = {"user": users, "item": items, "query": query, "search": shifted}
-    for name in ("time", "source", "action", "position", "weight", "row"):
-        given[name] = [part.columns[name] for part in parts]
-    for part in parts:
-        part.columns.clear()
+    user_ids, of_user = Coded.unite([part.user for part in parts])
+    item_ids, of_item = Coded.unite([part.item for part in parts])
+    queries, of_query = unite_queries([part.query for part in parts])
+    given = {
+        "user": [part.user.codes for part in parts],
+        "item": [part.item.codes for part in parts],
+        "query": [part.query.codes for part in parts],
+        **{name: [part.columns[name] for part in parts] for name in _PLAIN},
+    }
     parts.clear()
-    user, item, time = (_joined(given.pop(name)) for name in ("user", "item", "time"))
+    given["search"] = _apart(given["search"])
+    user = _joined(given.pop("user"), of_user)
+    item = _joined(given.pop("item"), of_item)
+    time = _joined(given.pop("time"))
     order = order_events(user, time, item, len(user_ids))
     columns: dict[str, Array] = {"time": time[order]}
     del time
     columns["user"], columns["item"] = user[order], item[order]
     del user, item
+    columns["query"] = _joined(given.pop("query"), of_query)[order]
     for name in list(given):
         columns[name] = _joined(given.pop(name))[order]
     return Log(columns, user_ids, item_ids, queries, counts)
 
 
-def _joined(arrays: list[Any]) -> Any:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+def _joined(arrays: list[Any], tables: list[CodeArray] | None = None) -> Any:
+    """The arrays one after the other, each through its table of new codes; empties the list."""
+    arrays.reverse()
+    parts = []
+    for place in range(len(arrays)):
+        array = arrays.pop()
+        parts.append(array if tables is None else chase(tables[place], array))
+        del array
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _unite_codes(parts: list[Coded]) -> tuple[list[str], list[CodeArray]]:
-    ids, tables = Coded.unite(parts)
-    return ids, [chase(table, part.codes) for table, part in zip(tables, parts, strict=True)]
-
-
-def _unite_searches(parts: list[Rows]) -> list[CodeArray]:
+def _apart(searches: list[Any]) -> list[Any]:
+    """Search codes of the parts, shifted so that no two parts share one; empties the list."""
     offset, shifted = 0, []
-    for part in parts:
-        codes: Any = part.columns["search"]
+    searches.reverse()
+    while searches:
+        codes: Any = searches.pop()
         largest = int(codes.max(initial=NO_ROW))
         if largest == NO_ROW:
             shifted.append(codes)
             continue
         if offset + largest >= 2**31:
             codes = codes.astype(np.int64)
-        shifted.append(np.where(codes == NO_ROW, codes, codes + codes.dtype.type(offset)))
+        if offset:
+            codes = np.where(codes == NO_ROW, codes, codes + codes.dtype.type(offset))
+        shifted.append(codes)
         offset += largest + 1
     return shifted

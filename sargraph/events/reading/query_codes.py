@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sargraph.core.types import NO_ROW, BoolArray, CodeArray, IntArray
-from sargraph.events.reading.identifiers import as_dictionary, chase
+from sargraph.events.reading.identifiers import as_dictionary
 from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.text import Query, as_set, parse_terms
 
@@ -82,12 +81,11 @@ def union_by_group(rows: QueryCodes, member: IntArray, num_groups: int) -> Query
     return QueryCodes(list(code_of), np.array(codes, dtype=np.int32))
 
 
-def unite_queries(parts: list[QueryCodes]) -> tuple[list[Query], list[Any]]:
-    """The distinct queries of all parts, and each part's codes into them."""
+def unite_queries(parts: list[QueryCodes]) -> tuple[list[Query], list[CodeArray]]:
+    """The distinct queries of all parts, and for each part the new code of each of its queries."""
     code_of: dict[Query, int] = {}
-    tables = [
+    tables: list[CodeArray] = [
         np.array([code_of.setdefault(q, len(code_of)) for q in part.queries], dtype=np.int32)
         for part in parts
     ]
-    codes = [chase(table, part.codes) for table, part in zip(tables, parts, strict=True)]
-    return list(code_of), codes
+    return list(code_of), tables

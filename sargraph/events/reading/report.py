@@ -33,8 +33,11 @@ def report_of(
 
 
 def _sizes(events: Events) -> dict[str, Any]:
-    timed = events.time[events.is_timed]
-    searched = events.query[events.is_search & (events.query >= 0)]
+    is_timed = events.is_timed
+    num_timed = int(is_timed.sum())
+    latest = np.iinfo(np.int64).max
+    first = int(events.time.min(initial=latest, where=is_timed)) if num_timed else None
+    searches_of = np.bincount(events.query[events.is_search] + 1)[1:]
     sizes = {
         f"{kind}s" if kind != "query" else "queries": len(v)
         for kind, v in events.vocabularies.items()
@@ -43,12 +46,12 @@ def _sizes(events: Events) -> dict[str, Any]:
         "events": len(events),
         "search_events": int(events.is_search.sum()),
         "recommend_events": int(events.is_recommend.sum()),
-        "timed_events": len(timed),
-        "terms_in_searches": int(events.query_terms.lengths[searched].sum()),
+        "timed_events": num_timed,
+        "terms_in_searches": int(searches_of @ events.query_terms.lengths[: len(searches_of)]),
         "sessions": int(events.session.max(initial=-1)) + 1,
         "most_events_of_a_user": int(np.bincount(events.user).max(initial=0)),
-        "first_time": int(timed.min()) if len(timed) else None,
-        "last_time": int(timed.max()) if len(timed) else None,
+        "first_time": first,
+        "last_time": int(events.time.max()) if num_timed else None,
         **sizes,
     }
 

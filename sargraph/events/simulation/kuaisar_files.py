@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from sargraph.core.rng import make_rng
 from sargraph.core.types import NO_ROW, BoolArray, IntArray
+from sargraph.events.simulation.columns import Column, Decimal, Repeated, id_lists
 from sargraph.events.simulation.recommending import Batches
 from sargraph.events.simulation.searching import Searches
 from sargraph.events.simulation.settings import BEIJING_MS
-from sargraph.events.simulation.sinks import Column, Decimal, Repeated, id_lists
 from sargraph.events.simulation.timeline import Timeline
 from sargraph.events.simulation.topics import GROUP_OF_TOPIC, GROUPS, TOPICS
 from sargraph.events.simulation.world import World

@@ -68,7 +68,7 @@ class SimulateConfig(Config):
     seasonal_demand: bool = False
     """On: fresh demands move with the hour of the day, the day of the week and the season."""
     season_strength: float = Field(default=0.5, ge=0, le=1)
-    """Log-amplitude of each of the three waves: e^(2 x strength) between the peak and the trough."""
+    """Log-amplitude of each of the three waves: e^(2 x strength) between peak and trough."""
     users_per_shard: int = Field(default=10_000, ge=2)
     """Users are made in shards of so many, communities included, so that memory stays bounded."""
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Protocol, Self, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sargraph.core.types import NO_ROW, Array, IntArray
+from sargraph.events.simulation.columns import Column, Decimal, Repeated, num_rows, part_of
 
 Format: TypeAlias = Literal["csv", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "parquet")
@@ -22,49 +23,27 @@ ROW_GROUP = 250_000
 """Rows written at a time, and rows of a Parquet row group."""
 
 
-@dataclass(frozen=True)
-class Repeated:
-    """The column `values[rows]`; values are turned into text once however often they stand."""
-
-    values: pa.Array
-    rows: IntArray
-
-
-@dataclass(frozen=True)
-class Decimal:
-    """Whole numbers that KuaiSAR's CSV files write as 7.0; integers in Parquet."""
-
-    values: IntArray
-
-
-Column: TypeAlias = Array | pa.Array | Repeated | Decimal | str
-"""A column; a text stands for one value in all rows."""
-
-
-class Sink(Protocol):
+class Sink(AbstractContextManager["Sink"]):
     """One file of a log; columns may come in several parts, each of the same names."""
 
+    @abstractmethod
     def write(self, columns: Mapping[str, Column]) -> None:
-        """Add rows."""
+        """Add rows; the first call fixes the names and types."""
 
-    def __enter__(self) -> Self: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file; nothing can be added after."""
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
-def id_lists(rows: IntArray) -> pa.Array:
-    """Rows of a padded matrix (-1 = none) as lists of ids (row + 1)."""
-    known = rows != NO_ROW
-    offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows[known] + 1))
-
-
-class CsvSink:
+class CsvSink(Sink):
     """A CSV file with a header; lists are quoted JSON, clock times as 2023-05-22 15:53:20.
 
     Cost: a few hundred ns per row. Texts must hold no comma, quote or line break.
@@ -74,15 +53,8 @@ class CsvSink:
         self._path = path
         self._file: BinaryIO | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
@@ -92,8 +64,10 @@ class CsvSink:
             self._file = self._path.open("wb")
             self._file.write((",".join(columns) + "\n").encode())
         values = {name: _spelled(column) for name, column in columns.items()}
-        for start in range(0, _length(columns), ROW_GROUP):
-            self._file.write(_lines([_part(column, start) for column in values.values()]))
+        for start in range(0, num_rows(columns), ROW_GROUP):
+            self._file.write(
+                _lines([part_of(column, start, ROW_GROUP) for column in values.values()])
+            )
 
 
 def _lines(columns: list[Column]) -> memoryview:
@@ -116,7 +90,10 @@ def _text(column: Column) -> pa.Array:
         return column.values.take(pa.array(column.rows))
     if isinstance(column, Decimal):
         return pc.binary_join_element_wise(_text(column.values), "0", ".")
-    values = pa.array(column) if isinstance(column, np.ndarray) else column
+    return _spelled_values(pa.array(column) if isinstance(column, np.ndarray) else column)
+
+
+def _spelled_values(values: pa.Array) -> pa.Array:
     if pa.types.is_list(values.type):
         words = values.cast(pa.list_(pa.string()))
         return pc.binary_join_element_wise('"[', pc.binary_join(words, ", "), ']"', "")
@@ -127,31 +104,26 @@ def _text(column: Column) -> pa.Array:
     return values if pa.types.is_string(values.type) else values.cast(pa.string())
 
 
-class ParquetSink:
+class ParquetSink(Sink):
     """A Parquet file with native types, one row group per `ROW_GROUP` rows of a write."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer: pq.ParquetWriter | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         if self._writer is not None:
             self._writer.close()
 
     def write(self, columns: Mapping[str, Column]) -> None:
         """Add rows; the first call fixes the schema."""
-        length = _length(columns)
+        length = num_rows(columns)
         for start in range(0, max(length, 1), ROW_GROUP):
             rows = min(ROW_GROUP, length - start)
-            table = pa.table({name: _native(_part(c, start), rows) for name, c in columns.items()})
+            table = pa.table(
+                {name: _native(part_of(c, start, ROW_GROUP), rows) for name, c in columns.items()}
+            )
             if self._writer is None:
                 self._writer = pq.ParquetWriter(self._path, table.schema)
             self._writer.write_table(table)
@@ -168,23 +140,34 @@ def _native(column: Column, rows: int) -> pa.Array:
     return values.cast(pa.int64()) if pa.types.is_boolean(values.type) else values
 
 
-def _part(column: Column, start: int) -> Column:
-    """`ROW_GROUP` rows from `start` on."""
-    if isinstance(column, str):
-        return column
-    if isinstance(column, Repeated):
-        return Repeated(column.values, column.rows[start : start + ROW_GROUP])
-    if isinstance(column, Decimal):
-        return Decimal(column.values[start : start + ROW_GROUP])
-    return column[start : start + ROW_GROUP]
+class LogFiles(AbstractContextManager["LogFiles"]):
+    """The files of a simulated log in one format; the truth is Parquet in any."""
 
+    def __init__(self, folder: Path, format: Format) -> None:
+        self._folder, self._format = folder, format
+        self._open: dict[str, Sink] = {}
+        self._stack = ExitStack()
 
-def _length(columns: Mapping[str, Column]) -> int:
-    for column in columns.values():
-        if isinstance(column, Repeated):
-            return len(column.rows)
-        if isinstance(column, Decimal):
-            return len(column.values)
-        if not isinstance(column, str):
-            return len(column)
-    return 0
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def write(self, name: str, columns: Mapping[str, Column], part: int | None = None) -> None:
+        """Add rows to a file. In Parquet a numbered part of a log is a file of its own."""
+        if part is not None and self._format == "parquet":
+            (self._folder / name).mkdir(exist_ok=True)
+            with ParquetSink(self._folder / name / f"part-{part:04d}.parquet") as sink:
+                sink.write(columns)
+            return
+        if name not in self._open:
+            self._open[name] = self._stack.enter_context(self._sink(name))
+        self._open[name].write(columns)
+
+    def _sink(self, name: str) -> Sink:
+        if self._format == "parquet" or name.startswith("truth/"):
+            return ParquetSink(self._folder / f"{name}.parquet")
+        return CsvSink(self._folder / f"{name}.csv")

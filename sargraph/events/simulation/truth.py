@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
+from sargraph.events.simulation.columns import Column, Repeated
 from sargraph.events.simulation.recommending import Batches
 from sargraph.events.simulation.searching import Searches
 from sargraph.events.simulation.seasons import PERIODS
-from sargraph.events.simulation.sinks import Column, Repeated
 from sargraph.events.simulation.topics import SUBTOPICS_PER_TOPIC, TOPICS, WORDS_PER_SUBTOPIC
 from sargraph.events.simulation.world import World
 

@@ -24,6 +24,7 @@ from sargraph.events.simulation.topics import (
     vocabulary,
 )
 
+
 @dataclass(frozen=True)
 class Items:
     """Items in the order of their main word, so that a word, sub-topic or topic is one range.

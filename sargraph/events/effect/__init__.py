@@ -1,0 +1,1 @@
+"""The parts of `measure_effects`: what a log says about each mechanism, without the truth."""

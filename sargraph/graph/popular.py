@@ -1,0 +1,113 @@
+"""Weighted negatives: items in proportion to a weight, such as a power of their popularity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from sargraph.core.errors import DataError
+from sargraph.core.types import Array, DoubleArray, IntArray
+from sargraph.graph.counter import key_of, next_unit
+from sargraph.graph.csr import first_at_or_after
+from sargraph.graph.positives import is_positive
+
+TRIES = 32
+"""Refused draws per negative until the exact sum over all items is cheaper than luck."""
+
+
+@dataclass(frozen=True)
+class ItemWeights:
+    """Sampling weights: `upto[i]` is the sum of the weights of items 0..i, float64 [items]."""
+
+    upto: DoubleArray
+    num_weighted: IntArray
+    """int64 [items + 1]: the number of items with a positive weight before each item."""
+
+
+def item_weights(weights: Array, num_items: int) -> ItemWeights:
+    """Prepare weights >= 0, one per item. Raises DataError. Cost: O(items)."""
+    values = np.asarray(weights, dtype=np.float64)
+    if values.shape != (num_items,) or not np.all(np.isfinite(values) & (values >= 0)):
+        raise DataError(
+            f"got weights of shape {values.shape}, expected {num_items} finite numbers >= 0"
+        )
+    num_weighted = np.zeros(num_items + 1, dtype=np.int64)
+    np.cumsum(values > 0, out=num_weighted[1:])
+    return ItemWeights(np.cumsum(values), num_weighted)
+
+
+def popularity(items: IntArray, num_items: int, *, power: float = 0.75) -> ItemWeights:
+    """`count^power` of each item; one that never occurs has weight 0, for any power.
+
+    The power 0.75 is that of word2vec (Mikolov et al. 2013). Raises DataError for a power < 0.
+    """
+    if not power >= 0:
+        raise DataError(f"got power {power}, expected 0 (each item that occurs alike) or more")
+    counts = np.bincount(items, minlength=num_items)
+    return item_weights(np.where(counts > 0, counts.astype(np.float64) ** power, 0.0), num_items)
+
+
+@njit(cache=True, nogil=True)
+def draw_weighted(indptr, items, upto, num_weighted, users, names, key, out, short):  # type: ignore[no-untyped-def]
+    """Draw in proportion to the weights, refusing the user's items and repeats.
+
+    A draw that is refused and drawn again follows the weights of what is left. After TRIES
+    refusals the rest of the weight is summed up, which ends the search for certain.
+    """
+    count, num_items = out.shape[1], len(upto)
+    for i in range(len(users)):
+        free = num_weighted[num_items]
+        for j in range(indptr[users[i]], indptr[users[i] + 1]):
+            free -= num_weighted[items[j] + 1] - num_weighted[items[j]]
+        if free < count:
+            short[i] = free
+            continue
+        state = key_of(key, names[i], 0)
+        for j in range(count):
+            pick = -1
+            for _ in range(TRIES):
+                state, unit = next_unit(state)
+                pick = first_at_or_after(upto, 0, num_items, _above(unit * upto[-1]))
+                if pick < num_items and not _is_refused(indptr, items, users[i], out[i], j, pick):
+                    break
+                pick = -1
+            if pick < 0:
+                state, unit = next_unit(state)
+                pick = _exact(indptr, items, upto, users[i], out[i], j, unit)
+            out[i, j] = pick
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _above(value):  # type: ignore[no-untyped-def]
+    """The next number, so that an item whose sum is exactly `value` is passed over."""
+    return np.nextafter(value, np.inf)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_refused(indptr, items, user, drawn, num_drawn, pick):  # type: ignore[no-untyped-def]
+    for earlier in range(num_drawn):
+        if drawn[earlier] == pick:
+            return True
+    return is_positive(indptr, items, user, pick)
+
+
+@njit(cache=True, nogil=True)
+def _exact(indptr, items, upto, user, drawn, num_drawn, unit):  # type: ignore[no-untyped-def]
+    """One draw by summing the weight of the items that are left: O(items log positives)."""
+    total = 0.0
+    for turn in range(2):
+        rest = unit * total
+        pick = -1
+        for item in range(len(upto)):
+            weight = upto[item] - (upto[item - 1] if item > 0 else 0.0)
+            if weight > 0 and not _is_refused(indptr, items, user, drawn, num_drawn, item):
+                pick = item
+                if turn == 0:
+                    total += weight
+                elif rest < weight:
+                    return pick
+                else:
+                    rest -= weight
+    return pick
