@@ -69,18 +69,17 @@ def ingest(
 def describe(
     artifact: Annotated[Path, typer.Argument(help="Folder of any artefact.")],
     html: Annotated[Path | None, typer.Option(help="Write an HTML page as well.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown as well.")] = None,
     json: Json = False,
 ) -> None:
-    """Say what an artefact holds.
+    """Say what an artefact holds; of events a card: what they can decide, plots, every fate.
 
-    Example: sargraph describe graph --html graph.html
+    Example: sargraph describe events --html card.html
     """
-    from sargraph.pipeline.describe import describe_artifact
+    from sargraph.pipeline.describe import describe_artifact, write_descriptions
 
-    title, frame = describe_artifact(artifact)
-    screen.frame(title, frame, json)
-    if html:
-        screen.page(title, frame, html)
+    screen.frame(*describe_artifact(artifact), json)
+    screen.written(write_descriptions(artifact, html, markdown), json)
 
 
 @app.command()

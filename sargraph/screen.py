@@ -79,13 +79,10 @@ def report(title: str, found: Report, as_json: bool) -> None:
     _print(f"{found.to_text(140)}{title}")
 
 
-def page(title: str, table: pd.DataFrame, path: Path) -> None:
-    """Write a table as an HTML page."""
-    from sargraph.core import page as html
-
-    document = html.Page(title)
-    document.section(title, html.table(table))
-    _print(f"page: {document.save(path)}")
+def written(paths: Sequence[Path], as_json: bool) -> None:
+    """Say which files were written; machines know, for they named them."""
+    for path in () if as_json else paths:
+        _print(f"written: {path}")
 
 
 def outcome(result: Outcome, as_json: bool) -> None:

@@ -25,9 +25,7 @@ def card_markdown(events: Events, manifest: Manifest | None = None) -> str:
         blocks += [f"## {section.heading}", *section.sentences]
         if section.figures:
             blocks.append(", ".join(f"{value} {caption}" for value, caption in section.figures))
-        blocks += [
-            b for caption, frame in section.tables for b in (caption, _markdown_table(frame))
-        ]
+        blocks += [b for caption, frame in section.tables for b in (caption, markdown_table(frame))]
         blocks += [f"*{note}*" for note in section.notes]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -43,14 +41,21 @@ def card_page(events: Events, path: Path | str, manifest: Manifest | None = None
         blocks = [paragraph(text) for text in section.sentences]
         if section.figures:
             blocks.append(cards(section.figures))
-        for place, (caption, frame) in enumerate(section.tables, start=1):
-            best = section.best if place == len(section.tables) else ()
+        for caption, frame in section.tables:
             blocks += [paragraph(caption, note=True) if caption else ""]
-            blocks += [table(frame, best=best, digits=1)]
+            blocks += [table(frame, best=section.best, digits=1)]
         blocks += [page.plot(plot()) for plot in section.plots]
         blocks += [paragraph(note, note=True) for note in section.notes]
         page.section(section.heading, *blocks)
     return page.save(path)
+
+
+def markdown_table(frame: pd.DataFrame, *, digits: int = 1) -> str:
+    """A table in Markdown, numbers with `digits` decimals; `|` inside a cell is escaped."""
+    lines = [list(frame.columns), ["---"] * len(frame.columns)]
+    values = frame.itertuples(index=False, name=None)
+    lines += [[_cell(value, digits) for value in line] for line in values]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _title(events: Events) -> str:
@@ -76,16 +81,9 @@ def _sections(events: Events, manifest: Manifest | None) -> list[Section]:
     ]
 
 
-def _markdown_table(frame: pd.DataFrame) -> str:
-    """A GitHub table; `|` inside a cell is escaped."""
-    lines = [list(frame.columns), ["---"] * len(frame.columns)]
-    lines += [[_cell(value) for value in line] for line in frame.itertuples(index=False, name=None)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
+def _cell(value: object, digits: int) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return "-" if value != value else f"{value:.1f}"
+        return "-" if value != value else f"{value:.{digits}f}"
     return str(value).replace("|", "\\|").replace("\n", " ")

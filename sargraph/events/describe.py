@@ -100,18 +100,16 @@ def _sessions(events: Events) -> list[Line]:
 
 
 def _transitions(events: Events, labels: Transitions) -> list[Line]:
+    lines = []
     table = transition_table(events, labels)
-    return [
-        (
-            f"transition {line.transition}",
-            f"{line.behaviours:,}",
-            f"{line.share:.1%} of timed behaviours"
-            + (f", median gap {readable_gap(line.median_gap, events.time_kind)}"
-               if line.transition != "none" else ": nothing before, or both sources at once"),
-        )
-        for line in table.itertuples()
-        if line.behaviours
-    ]  # fmt: skip
+    for name, count, share, _, gap in table.itertuples(index=False, name=None):
+        about = f"median gap {readable_gap(gap, events.time_kind)}"
+        if name == "none":
+            about = "nothing before, or both sources at once"
+        if count:
+            note = f"{share:.1%} of timed behaviours; {about}"
+            lines.append((f"transition {name}", f"{count:,}", note))
+    return lines
 
 
 def _fates(events: Events) -> list[Line]:

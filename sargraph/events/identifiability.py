@@ -42,8 +42,8 @@ class Identifiability:
     `resolution`: of each source's times (millisecond .. month; see `resolution_of`). `timed` and
     `real_time`: shares of each source's events with a time, and with one finer than a day.
     `users_with_both`: users with a really timed search and a really timed choice in
-    recommendation. `pairs`: S2R and R2S per window. `shared_items`: share of the items seen by
-    two users or more. `covered_items`, `covered_events`: shares with a category (or with item
+    recommendation. `pairs`: S2R and R2S per window. `shared_items`: share of the chosen items
+    that two users or more chose. `covered_items`, `covered_events`: shares with a category (or with item
     terms, where `coverage_of` says so). `verdict`: in words; `passes`: whether it is a yes.
     """
 
@@ -128,8 +128,8 @@ class Identifiability:
             for p in self.pairs
         ]
         lines.append(("query texts", self.query_kind, _KINDS[self.query_kind]))
-        seen = "seen by two users or more"
-        lines.append(("shared items", f"{self.shared_items:.1%}", seen))
+        chosen = "of the chosen items, chosen by two users or more"
+        lines.append(("shared items", f"{self.shared_items:.1%}", chosen))
         lines.append(
             (f"items with {self.coverage_of}", f"{self.covered_items:.1%}",
              f"{self.covered_events:.1%} of the events with an item")
@@ -215,8 +215,8 @@ def _pairs(events: Events, labels: Transitions, is_real: bool) -> list[Pairs]:
 
 
 def _shared_items(events: Events) -> float:
-    """Share of the seen items whose first and last user differ."""
-    rows = np.flatnonzero(events.item != NO_ROW)
+    """Share of the chosen items whose first and last user differ."""
+    rows = np.flatnonzero(events.is_positive)
     user, item = events.user[rows], events.item[rows]
     first, last = (np.full(len(events.items), NO_ROW, dtype=np.int64) for _ in range(2))
     last[item] = user

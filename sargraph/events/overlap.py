@@ -30,13 +30,13 @@ WINDOWS = (1, 3, 14)
 ITEMS = ("clicked", "shown")
 """Which items of a sequence count."""
 
-PAIRS = ("last sequence", "all pairs")
+PAIRS = ("last", "all")
 """A sequence is compared with the last one before it, or with all before it."""
 
 RULES = ("existential", "majority")
 """A user counts if one of its pairs overlaps, or if more than half of them do."""
 
-USERS = ("all", "with both")
+USERS = ("all", "both")
 """Shares are of all users, or of those with sequences of both sources."""
 
 VARIANT = ["items", "pairs", "rule", "users"]
@@ -80,7 +80,9 @@ class Nearest:
     @property
     def verdict(self) -> str:
         """The finding in words."""
-        variant = f"{self.items} items, {self.pairs}, {self.rule}, users {self.users}"
+        pairs = "the last sequence before" if self.pairs == "last" else "all pairs"
+        users = "all users" if self.users == "all" else "users with both sources"
+        variant = f"{self.items} items, {pairs}, {self.rule}, {users}"
         found = (
             f"nearest to the {self.compared} published figures: {variant}; "
             f"mean difference {self.distance:.1f} points"

@@ -126,6 +126,8 @@ class Recipe(Config):
     """Name of the data set."""
     about: str = ""
     """One line for people."""
+    licence: str = ""
+    """On what terms the data may be used, and whom to cite."""
     time_kind: TimeKind = "ms"
     """What times are."""
     query_kind: QueryKind = "real"

@@ -40,9 +40,9 @@ class Transitions:
     `kind[is_first]` counts behaviours rather than rows.
     """
 
-    kind: Array
+    kind: CodeArray
     gap: IntArray
-    element: Array
+    element: CodeArray
     is_first: BoolArray
 
 

@@ -12,14 +12,28 @@ from sargraph.core.errors import DataError
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import TEST, VALID, Split
-from sargraph.graph.graph import CLICKED, FOUND, ISSUED, LED_TO, EdgeTable, EdgeType, Graph
+from sargraph.graph.graph import (
+    BELONGS_TO,
+    CLICKED,
+    CONTAINS,
+    FOUND,
+    ISSUED,
+    LED_TO,
+    EdgeTable,
+    EdgeType,
+    Graph,
+)
 from sargraph.graph.interop import FEATURES, REVERSE, reverse_of
+from sargraph.graph.pairs import pair_keys
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
 FROM_EVENTS = (CLICKED, FOUND, ISSUED, LED_TO)
 """Edge types whose every edge must name the event it came from."""
+
+RELATIONS = (CONTAINS, BELONGS_TO)
+"""Edge types that are facts about a text or an item and so have no time."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +78,11 @@ def audit(
 
     Rules, per edge type: an edge comes from an event that is not training; an edge of the four
     behaviour types names no event, or an edge differs from the event it names (so that a leak
-    cannot hide behind a training event); a timed edge is at or after the validation cut; with
-    `split.twins` an edge joins, or comes from an event on, the (user, item) pair of a target;
-    a reversed type is stored, or in `hetero` (default: `graph.to_pyg()`) holds anything but the
-    flipped forward edges. Cost: O(edges log targets) and one PyG copy of the graph.
+    cannot hide behind a training event); a timed edge is at or after the validation cut; an edge
+    of `contains` or `belongs_to`, which state facts, has a time; with `split.twins` an edge joins,
+    or comes from an event on, the (user, item) pair of a target; a reversed type is stored, or in
+    `hetero` (default: `graph.to_pyg()`) holds anything but the flipped forward edges.
+    Cost: O(edges log targets) and one PyG copy of the graph.
     """
     findings: list[Finding] = []
     for edge_type, table in graph.edges.items():
@@ -91,6 +106,7 @@ def _rules(
         "from a held-out event": _spread(known, ~split.is_train[table.event[known]], len(table)),
         "differs from its event": differs,
         "names no event": ~named & (edge_type in FROM_EVENTS),
+        "a relation without events has a time": (table.time != NO_TIME) & (edge_type in RELATIONS),
         "reversed edges are stored": np.full(len(table), edge_type[1].startswith(REVERSE)),
     }
     if split.cut_valid != NO_TIME:
@@ -127,10 +143,10 @@ def _differs(events: Events, edge_type: EdgeType, table: EdgeTable) -> BoolArray
 
 def _is_target_pair(events: Events, split: Split, user: IntArray, item: IntArray) -> BoolArray:
     """True where (user, item) is the pair of a target of validation or test."""
-    num_items = len(events.items)
+    sizes = len(events.users), len(events.items)
     is_target = np.isin(split.part, (VALID, TEST)) & events.is_positive
-    targets = (events.user * num_items + events.item)[is_target]
-    return np.asarray((item != NO_ROW) & np.isin(user * num_items + item, targets))
+    targets = pair_keys(events.user[is_target], events.item[is_target], *sizes)
+    return np.asarray((item != NO_ROW) & np.isin(pair_keys(user, item, *sizes), targets))
 
 
 def _reverse_findings(graph: Graph, hetero: HeteroData) -> list[Finding]:

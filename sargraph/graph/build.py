@@ -8,12 +8,16 @@ import numpy as np
 
 from sargraph.core.config import Config
 from sargraph.core.errors import DataError
+from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import Split
+from sargraph.events.vocabulary import Vocabulary
 from sargraph.graph.graph import (
+    BELONGS_TO,
     CLICKED,
     CONTAINS,
+    FOLLOWS,
     FOUND,
     ISSUED,
     LED_TO,
@@ -23,14 +27,20 @@ from sargraph.graph.graph import (
 )
 from sargraph.graph.validate import validate
 
-Verb: TypeAlias = Literal["clicked", "found", "issued", "led_to", "contains"]
+Verb: TypeAlias = Literal[
+    "clicked", "found", "issued", "led_to", "contains", "belongs_to", "follows"
+]
+Relation: TypeAlias = Literal["belongs_to", "follows"]
 
 
 class GraphConfig(Config):
     """Which edges are built from the events."""
 
     verbs: tuple[Verb, ...] = ("clicked", "found", "issued", "led_to", "contains")
-    """Edge types to build, by verb."""
+    """Edge types to build, by verb; a log without categories or follows is an error where
+    `belongs_to` or `follows` is named here."""
+    where_present: tuple[Relation, ...] = ()
+    """Further verbs, built only where the log has what they need."""
     contains: Literal["all", "training"] = "all"
     """Queries whose terms become edges: every known query (its text is no label), or only those
     that a training event issued."""
@@ -48,15 +58,19 @@ def build_graph(
     `clicked` and `found` are the chosen items of recommendation and of search, the latter with
     the query; `issued` is one edge per search, with or without a click; `led_to` joins the query
     of a search to each item chosen in it; `contains` joins a query to its terms and has no time.
-    Parallel edges stay. Each edge keeps the row of its event. `extra_edges` adds ready-made
-    tables, such as follows or similar users. Every timed edge is before `split.cut_valid`.
+    On request `belongs_to` joins an item to each of its categories (which then are nodes) and
+    `follows` a user to the users followed, both without a time. Parallel edges stay. Each edge
+    keeps the row of its event. `extra_edges` adds ready-made tables, such as similar users. Every
+    timed edge is before `split.cut_valid`.
 
-    Raises DataError when an extra edge type is already built or does not fit the nodes.
+    Raises DataError when the log lacks a wanted relation, or an extra edge type is already built
+    or does not fit the nodes.
     Cost: O(events + edges), a few passes over the columns.
     """
     config = config or GraphConfig()
     training = np.ones(len(events), dtype=bool) if split is None else split.is_train
-    edges = _edges(events, training, config)
+    verbs = _wanted(events, config)
+    edges = _edges(events, training, config, verbs)
     for edge_type, table in (extra_edges or {}).items():
         if edge_type in edges:
             raise DataError(
@@ -65,7 +79,7 @@ def build_graph(
             )
         edges[edge_type] = table
     graph = Graph(
-        vocabularies=dict(events.vocabularies),
+        vocabularies=_vocabularies(events, verbs),
         edges=edges,
         query_terms=events.query_terms,
         item_terms=events.item_terms,
@@ -93,7 +107,30 @@ def searches(events: Events, chosen: BoolArray) -> IntArray:
     return np.sort(rows[order[is_first]])
 
 
-def _edges(events: Events, training: BoolArray, config: GraphConfig) -> dict[EdgeType, EdgeTable]:
+def _wanted(events: Events, config: GraphConfig) -> set[str]:
+    """The verbs to build. Raises DataError for a named verb that the log has nothing for."""
+    present = {"belongs_to": events.categories is not None, "follows": events.follows is not None}
+    for verb, is_present in present.items():
+        if verb in config.verbs and not is_present:
+            what = "categories" if verb == "belongs_to" else "follows"
+            raise DataError(
+                f"log '{events.name}' has no {what}, which the verb '{verb}' needs; leave it out "
+                "of GraphConfig.verbs or name it in where_present"
+            )
+    return {*config.verbs, *(verb for verb in config.where_present if present[verb])}
+
+
+def _vocabularies(events: Events, verbs: set[str]) -> dict[str, Vocabulary]:
+    """The nodes; categories are nodes only where edges lead to them."""
+    vocabularies = dict(events.vocabularies)
+    if "belongs_to" in verbs and events.categories is not None:
+        vocabularies["category"] = events.categories.vocabulary
+    return vocabularies
+
+
+def _edges(
+    events: Events, training: BoolArray, config: GraphConfig, verbs: set[str]
+) -> dict[EdgeType, EdgeTable]:
     """The tables of the wanted verbs, in the order of the verbs of the design."""
     chosen = training & events.is_positive
     found = np.flatnonzero(chosen & events.is_search)
@@ -106,8 +143,18 @@ def _edges(events: Events, training: BoolArray, config: GraphConfig) -> dict[Edg
         ISSUED: lambda: _from_events(events, ISSUED, issued),
         LED_TO: lambda: _from_events(events, LED_TO, found[events.query[found] != NO_ROW]),
         CONTAINS: lambda: _contains(events, issued if config.contains == "training" else None),
+        BELONGS_TO: lambda: _background(
+            None if events.categories is None else events.categories.of_item
+        ),
+        FOLLOWS: lambda: _background(events.follows),
     }
-    return {kind: make() for kind, make in makers.items() if kind[1] in config.verbs}
+    return {kind: make() for kind, make in makers.items() if kind[1] in verbs}
+
+
+def _background(relation: Ragged | None) -> EdgeTable:
+    """Edges without a time from each row to its values."""
+    relation = relation or Ragged.from_lists([])
+    return EdgeTable.of(relation.row_of_value, relation.values)
 
 
 def _from_events(events: Events, edge_type: EdgeType, rows: IntArray) -> EdgeTable:

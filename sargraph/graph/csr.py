@@ -11,7 +11,7 @@ from numba import njit
 
 from sargraph.core.types import IntArray
 
-RowArray: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+RowArray: TypeAlias = npt.NDArray[np.integer[Any]]
 """Row numbers in the smallest type that holds them."""
 
 INT32_LIMIT = 2**31
@@ -39,7 +39,7 @@ class CSR:
         return len(self.indptr) - 1
 
 
-def row_type(limit: int, threshold: int = INT32_LIMIT) -> type[np.int32] | type[np.int64]:
+def row_type(limit: int, threshold: int = INT32_LIMIT) -> type[np.integer[Any]]:
     """int32 where values below `limit` and their count fit (`limit` < `threshold`), else int64."""
     return np.int32 if limit < threshold else np.int64
 

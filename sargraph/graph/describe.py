@@ -12,6 +12,7 @@ from sargraph.core.page import Page, cards, paragraph, table
 from sargraph.core.types import NO_TIME, IntArray
 from sargraph.events.describe import readable_time
 from sargraph.graph.graph import EdgeTable, EdgeType, Graph
+from sargraph.graph.pairs import pair_keys
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -33,7 +34,8 @@ def describe_graph(graph: Graph) -> pd.DataFrame:
 
 def graph_page(graph: Graph, path: Path | str) -> Path:
     """Write a self-contained HTML page: node counts, the table, the degree distribution."""
-    page = Page(f"Graph of {graph.name}", "Users, items, queries and terms, and what joins them.")
+    kinds = ", ".join(f"{kind} nodes" for kind in graph.num_nodes).capitalize()
+    page = Page(f"Graph of {graph.name}", f"{kinds}, and what joins them.")
     counts = [(f"{count:,}", f"{kind} nodes") for kind, count in graph.num_nodes.items()]
     page.section("Nodes", cards(counts))
     cut = readable_time(graph.cut, graph.time_kind)
@@ -73,7 +75,10 @@ def degree_plot(graph: Graph) -> go.Figure:
 
 
 def _line(graph: Graph, edge_type: EdgeType, edges: EdgeTable) -> dict[str, Any]:
-    pairs = np.sort(edges.from_row * graph.num_nodes[edge_type[2]] + edges.to_row)
+    sizes = graph.num_nodes
+    pairs = np.sort(
+        pair_keys(edges.from_row, edges.to_row, sizes[edge_type[0]], sizes[edge_type[2]])
+    )
     outgoing, incoming = _degrees(edges.from_row), _degrees(edges.to_row)
     timed = edges.time[edges.time != NO_TIME]
     earliest, latest = (timed.min(), timed.max()) if len(timed) else (NO_TIME, NO_TIME)

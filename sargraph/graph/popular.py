@@ -34,8 +34,10 @@ def item_weights(weights: Array, num_items: int) -> ItemWeights:
             f"got weights of shape {values.shape}, expected {num_items} finite numbers >= 0"
         )
     num_weighted = np.zeros(num_items + 1, dtype=np.int64)
-    np.cumsum(values > 0, out=num_weighted[1:])
-    return ItemWeights(np.cumsum(values), num_weighted)
+    upto = np.cumsum(values)
+    # A weight that is lost in the sum cannot be drawn, so it does not count.
+    np.cumsum(np.diff(upto, prepend=0.0) > 0, out=num_weighted[1:])
+    return ItemWeights(upto, num_weighted)
 
 
 def popularity(items: IntArray, num_items: int, *, power: float = 0.75) -> ItemWeights:

@@ -43,6 +43,7 @@ class Walk:
 
     @classmethod
     def of(cls, graph: Graph, edge_type: EdgeType, fan_outs: tuple[int, ...]) -> Walk:
+        """The walk over an edge type of the graph, forward or reversed. Cost: that of one CSR."""
         forward = forward_of(edge_type)
         csr = graph.csr(forward, reverse=edge_type == forward)
         pairs = np.stack([csr.indices, csr.edge], axis=1)

@@ -1,4 +1,4 @@
-"""Describe whatever artefact a folder holds."""
+"""Describe whatever artefact a folder holds: as a table, as a page, as Markdown."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import pandas as pd
 
 from sargraph.core.artifact import Manifest, read_manifest
 from sargraph.core.errors import ArtifactError
+from sargraph.core.page import Page, table
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.evaluation.report import Report
+from sargraph.events.card import card_markdown, card_page, markdown_table
 from sargraph.events.describe import describe_events
 from sargraph.events.events import Events
+from sargraph.graph.describe import graph_page
 from sargraph.graph.graph import Graph
 from sargraph.neighbours.index import UserIndex
 from sargraph.pipeline.page import screen_figures
@@ -35,6 +38,47 @@ def describe_artifact(path: Path) -> tuple[str, pd.DataFrame]:
         raise ArtifactError(f"{path} holds '{manifest.kind}', expected one of {sorted(readers)}")
     title = f"{manifest.kind} {manifest.content_hash[:12]}, {manifest.written_by}"
     return title, readers[manifest.kind]()
+
+
+def describe_page(path: Path, html: Path) -> Path:
+    """Write a page about an artefact; returns its path.
+
+    The data set's card for events, the graph's page for graphs, the table of `describe_artifact`
+    for anything else. Raises ArtifactError.
+    """
+    manifest = read_manifest(path)
+    if manifest.kind == "events":
+        return card_page(Events.load(path), html, manifest)
+    if manifest.kind == "graph":
+        return graph_page(Graph.load(path), html)
+    title, frame = describe_artifact(path)
+    page = Page(title)
+    page.section(title, table(frame))
+    return page.save(html)
+
+
+def describe_markdown(path: Path) -> str:
+    """An artefact as Markdown: the data set's card for events, the table for anything else.
+
+    Raises ArtifactError.
+    """
+    manifest = read_manifest(path)
+    if manifest.kind == "events":
+        return card_markdown(Events.load(path), manifest)
+    title, frame = describe_artifact(path)
+    return f"# {title}\n\n{markdown_table(frame, digits=4)}\n"
+
+
+def write_descriptions(path: Path, html: Path | None, markdown: Path | None) -> list[Path]:
+    """Write the page and the Markdown that were asked for; the paths written."""
+    written = []
+    if html is not None:
+        written.append(describe_page(path, html))
+    if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(describe_markdown(path), encoding="utf-8")
+        written.append(markdown)
+    return written
 
 
 def _embeddings(embeddings: Embeddings) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -71,24 +70,24 @@ def check_sample(
     Every node is once per tree and, but for seeds, was drawn in its hop; every node of hop h < hops
     receives min(fan-out, allowed) distinct allowed edges per type, and others receive none.
     """
-    hop_of = {kind: np.repeat(range(len(n)), n) for kind, n in sample.num_nodes.items()}
+    hop_of = {kind: np.repeat(np.arange(len(n)), n) for kind, n in sample.num_nodes.items()}
     for kind, node in sample.node.items():
         pairs = list(zip(sample.tree[kind].tolist(), node.tolist(), strict=True))
         assert len(set(pairs)) == len(pairs) == sum(sample.num_nodes[kind])
         drawn = {int(p) for t, rows in sample.row.items() if t[0] == kind for p in rows}
         assert drawn | set(np.flatnonzero(hop_of[kind] == 0)) == set(range(len(node)))
-    for kind, per_hop in fan_outs.items():
-        _check_ends(graph, sample, kind)
-        received = Counter(sample.col[kind].tolist())
-        hop_of_edge = np.repeat(range(len(per_hop)), sample.num_edges[kind])
-        assert np.all(hop_of_edge == hop_of[kind[2]][sample.col[kind]])
-        assert np.all(hop_of[kind[0]][sample.row[kind]] <= hop_of_edge + 1)
-        for place, hop in enumerate(hop_of[kind[2]]):
+    for edge_type, per_hop in fan_outs.items():
+        _check_ends(graph, sample, edge_type)
+        col, receiving = sample.col[edge_type], hop_of[edge_type[2]]
+        hop_of_edge = np.repeat(np.arange(len(per_hop)), sample.num_edges[edge_type])
+        assert np.all(hop_of_edge == receiving[col])
+        assert np.all(hop_of[edge_type[0]][sample.row[edge_type]] <= hop_of_edge + 1)
+        for place, hop in enumerate(receiving.tolist()):
             number = per_hop[hop] if hop < len(per_hop) else 0
-            node, tree = int(sample.node[kind[2]][place]), sample.tree[kind[2]][place]
-            allowed = allowed_edges(graph, kind, node, int(as_of[tree]), hidden)
-            edges = sample.edge[kind][sample.col[kind] == place].tolist()
-            assert len(set(edges)) == len(edges) == received[place]
+            receiver, tree = (part[edge_type[2]][place] for part in (sample.node, sample.tree))
+            allowed = allowed_edges(graph, edge_type, int(receiver), int(as_of[tree]), hidden)
+            edges = sample.edge[edge_type][col == place].tolist()
+            assert len(set(edges)) == len(edges)
             assert set(edges) <= set(allowed)
             assert len(edges) == (len(allowed) if number < 0 else min(number, len(allowed)))
 

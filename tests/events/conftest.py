@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from sargraph.events.reading.workspace import Workspace, workspace
 
 from .kuaisar_fixture import write_kuaisar
 
@@ -40,6 +42,13 @@ ann,p1,1700000100,1
 bob,p3,1700000000,0
 ann,p2,1700000100,0
 """
+
+
+@pytest.fixture
+def work() -> Iterator[Workspace]:
+    """A workspace, closed after the test."""
+    with workspace() as opened:
+        yield opened
 
 
 @pytest.fixture(params=["v1", "v2"])

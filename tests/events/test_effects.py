@@ -98,3 +98,18 @@ def test_shuffled_searches_show_nothing_of_the_search_log() -> None:
         found += int(table.loc[["s2r", "r2s", "search demand change"], "found"].sum())
         assert table.loc["recommend demand change", "found"]
     assert found <= 1  # of nine, at one in a hundred each
+
+
+@pytest.mark.parametrize("kept", ["is_search", "is_recommend", "first event"])
+def test_half_a_log_or_next_to_none_is_measured_as_far_as_it_goes(kept: str) -> None:
+    events = events_of("no_s2r")
+    half = np.array([0]) if kept == "first event" else getattr(events, kept)
+    table = measure_effects(events.select(half)).set_index("effect")
+    assert tuple(table.index) == EFFECTS
+    measured = {
+        "is_search": {"search demand change", "similar neighbours", "query about items"},
+        "is_recommend": {"recommend demand change", "similar neighbours"},
+        "first event": set(),
+    }
+    assert set(table.index[table["found"]]) == measured[kept]
+    assert set(table.index[table["pairs"] > 0]) == measured[kept]

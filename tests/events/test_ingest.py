@@ -163,7 +163,7 @@ def test_an_optional_lookup_may_be_absent_and_is_reported(shop: Shop) -> None:
     events = ingest(recipe, folder)
     assert events.items.names == ("Red pumps", "p2", "p3")
     assert events.report["notes"]["absent_lookups"] == 0
-    assert events.report["notes"]["lookup_duplicates"] == 2
+    assert events.report["notes"]["lookup_duplicates"] == 1
 
 
 @pytest.fixture(scope="module")

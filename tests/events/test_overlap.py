@@ -119,11 +119,11 @@ def _naive(events: Events) -> dict[tuple[object, ...], float]:
                 )
                 moment = 2 if transition == "R2S" else 1
                 for days in WINDOWS:
-                    for pairs in ("last sequence", "all pairs"):
+                    for pairs in ("last", "all"):
                         verdicts = defaultdict(list)
                         for x in late:
                             before = [y for y in early if y[0] == x[0] and y[moment] < x[1]]
-                            if pairs == "last sequence" and before:
+                            if pairs == "last" and before:
                                 before = [max(before, key=lambda y: (y[moment], y[3][0]))]
                             for y in before:
                                 if x[1] - y[moment] <= days * DAY:
@@ -132,7 +132,7 @@ def _naive(events: Events) -> dict[tuple[object, ...], float]:
                         some = sum(any(v) for v in verdicts.values())
                         most = sum(2 * sum(v) > len(v) for v in verdicts.values())
                         for rule, hits in (("existential", some), ("majority", most)):
-                            for users, size in (("all", num_users), ("with both", len(both))):
+                            for users, size in (("all", num_users), ("both", len(both))):
                                 key = (items, pairs, rule, users, transition, level, days)
                                 shares[key] = hits / size
     return shares
@@ -204,7 +204,7 @@ def _table(shift: float) -> pd.DataFrame:
     lines = []
     for (transition, level), figures in PUBLISHED.items():
         for days, share in zip(WINDOWS, figures, strict=True):
-            for pairs, moved in (("last sequence", shift), ("all pairs", 0.4)):
+            for pairs, moved in (("last", shift), ("all", 0.4)):
                 lines.append(("shown", pairs, "existential", "all", transition, level, days,
                               share + moved, share))  # fmt: skip
     return pd.DataFrame(lines, columns=[*LINE, "share", "published"])
@@ -212,7 +212,7 @@ def _table(shift: float) -> pd.DataFrame:
 
 def test_the_nearest_variant_is_named_with_its_distance() -> None:
     nearest = nearest_variant(_table(0.02))
-    assert (nearest.items, nearest.pairs, nearest.compared) == ("shown", "last sequence", 12)
+    assert (nearest.items, nearest.pairs, nearest.compared) == ("shown", "last", 12)
     assert nearest.distance == pytest.approx(2.0)
 
 

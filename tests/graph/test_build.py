@@ -10,13 +10,19 @@ import pytest
 
 from sargraph.core.config import parse_config
 from sargraph.core.errors import ConfigError, DataError
+from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, NO_TIME
+from sargraph.events.events import Categories
 from sargraph.events.schema import CLICK, IMPRESSION, RECOMMEND, SEARCH, SEARCHED
 from sargraph.events.split import SplitConfig, split_events
+from sargraph.events.vocabulary import Vocabulary
+from sargraph.graph.audit import audit
 from sargraph.graph.build import GraphConfig, build_graph, searches
 from sargraph.graph.graph import (
+    BELONGS_TO,
     CLICKED,
     CONTAINS,
+    FOLLOWS,
     FOUND,
     ISSUED,
     LED_TO,
@@ -179,18 +185,65 @@ def test_times_are_not_rounded():
     assert np.diff(table.time).tolist() == [1]
 
 
-def test_csr_groups_neighbours_from_either_side():
-    graph = build_graph(random_events(np.random.default_rng(10)))
-    table = graph.edges[CLICKED]
-    for reverse, (start, end) in enumerate(
-        [(table.from_row, table.to_row), (table.to_row, table.from_row)]
-    ):
-        csr = graph.csr(CLICKED, reverse=bool(reverse))
-        for node in range(len(csr.indptr) - 1):
-            inside = slice(csr.indptr[node], csr.indptr[node + 1])
-            expected = np.flatnonzero(start == node)
-            assert csr.edge[inside].tolist() == expected.tolist()
-            assert csr.indices[inside].tolist() == end[expected].tolist()
+def test_belongs_to_and_follows_are_background_edges_on_request(related):
+    assert BELONGS_TO not in build_graph(related).edges
+    verbs = ("clicked", "belongs_to", "follows")
+    graph = build_graph(related, config=GraphConfig(verbs=verbs))
+    assert list(graph.edges) == [CLICKED, BELONGS_TO, FOLLOWS]
+    assert graph.vocabularies["category"] == related.categories.vocabulary
+    for kind, relation in ((BELONGS_TO, related.categories.of_item), (FOLLOWS, related.follows)):
+        table = graph.edges[kind]
+        expected = [(row, value) for row, values in enumerate(relation) for value in values]
+        assert list(zip(table.from_row, table.to_row, strict=True)) == expected
+        assert np.all(table.time == NO_TIME)
+        assert np.all(table.event == NO_ROW)
+
+
+def test_a_relation_that_the_log_lacks_is_an_error_or_left_out(related):
+    bare = replace(related, categories=None, follows=None)
+    for verb, what in (("belongs_to", "categories"), ("follows", "follows")):
+        with pytest.raises(DataError, match=f"has no {what}.*where_present"):
+            build_graph(bare, config=GraphConfig(verbs=("clicked", verb)))
+    config = GraphConfig(where_present=("belongs_to", "follows"))
+    assert "category" not in build_graph(bare, config=config).num_nodes
+    without_follows = build_graph(replace(related, follows=None), config=config)
+    assert BELONGS_TO in without_follows.edges
+    assert FOLLOWS not in without_follows.edges
+
+
+def test_a_graph_with_relations_is_saved_converted_described_and_audited(related, tmp_path):
+    split = split_events(related, SplitConfig())
+    config = GraphConfig(where_present=("belongs_to", "follows"))
+    graph = build_graph(related, split, config=config)
+    loaded = Graph.load(graph.save(tmp_path / "graph") and tmp_path / "graph")
+    assert loaded.num_nodes == graph.num_nodes
+    np.testing.assert_array_equal(loaded.edges[BELONGS_TO].to_row, graph.edges[BELONGS_TO].to_row)
+    data = graph.to_pyg()
+    data.validate()
+    assert data["category"].num_nodes == len(related.categories.vocabulary)
+    assert data["user", "rev_follows", "user"].edge_index.tolist() == [
+        graph.edges[FOLLOWS].to_row.tolist(),
+        graph.edges[FOLLOWS].from_row.tolist(),
+    ]
+    lines = graph.describe().set_index("edge_type")
+    assert lines.loc["item belongs_to category", "background"] == len(graph.edges[BELONGS_TO])
+    assert audit(graph, related, split).ok
+    timed = replace(graph.edges[BELONGS_TO], time=graph.edges[BELONGS_TO].time.copy())
+    timed.time[2] = 5
+    wrong = replace(graph, edges={**graph.edges, BELONGS_TO: timed})
+    (finding,) = audit(wrong, related, split).findings
+    assert (finding.edge_type, finding.num_edges, finding.first) == (BELONGS_TO, 1, 2)
+
+
+@pytest.fixture
+def related():
+    """Random events with two levels of categories and follows; some rows have none."""
+    events = random_events(np.random.default_rng(12))
+    vocabulary = Vocabulary(["1/a", "1/b", "2/x", "2/y"], ["A", "B", "X", "Y"])
+    of_item = Ragged.from_lists([[i % 2, 2 + i % 2] if i % 3 else [] for i in range(20)])
+    categories = Categories(vocabulary, np.array([1, 1, 2, 2]), of_item)
+    follows = Ragged.from_lists([[(u + 1) % 12, (u + 5) % 12] if u % 2 else [] for u in range(12)])
+    return replace(events, categories=categories, follows=follows)
 
 
 def test_building_is_vectorised():

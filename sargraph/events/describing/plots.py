@@ -26,8 +26,8 @@ _TICKS = {"1 s": 1e3, "1 min": 6e4, "1 h": HOUR, "1 d": DAY, "1 w": 7 * DAY, "1 
 
 
 def tail_plot(events: Events) -> go.Figure:
-    """Events of the items, and searches of the queries, from the commonest to the rarest."""
-    figure = _side_by_side("events of items", "searches of queries")
+    """Events of each item and of each query, from the commonest to the rarest."""
+    figure = _side_by_side("events of items", "events of queries")
     for column, rows in enumerate((events.item, events.query), start=1):
         counts = np.bincount(rows[rows != NO_ROW])
         counts = np.sort(counts[counts > 0])[::-1]

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class Section:
     """A titled part: sentences, large figures (value, caption), captioned tables, plots, notes.
 
-    `best`: lines of the last table that stand out. `plots` are made only for a page.
+    `best`: lines of its tables that stand out. `plots` are made only for a page.
     """
 
     heading: str
@@ -137,21 +137,19 @@ def shared_categories(events: Events) -> Section:
     if why:
         return Section(heading, sentences=(f"There is nothing to compare: {why}.",))
     frame = overlap(events)
-    table = _wide(frame)
-    note = (
-        "Share of users, in per cent, with a category in common between a search and the "
-        "recommendations before it (R2S), or the reverse (S2R), on level 1 or 2 (L1, L2), within "
-        "1, 3 or 14 days."
-    )
+    tables = [_wide(frame, transition) for transition in _MEANING]
+    captions = [f"{meaning} {_READING}" for meaning in _MEANING.values()]
     if not frame["published"].notna().any():
         said = "The log has no categories of level 1 or 2; the terms of the items stand in."
-        return Section(heading, sentences=(said,), tables=((note, table),))
+        return Section(heading, (said,), tables=tuple(zip(captions, tables, strict=True)))
     nearest = nearest_variant(frame, is_kuaisar=is_kuaisar(events))
     wanted = [getattr(nearest, name) for name in VARIANT]
-    place = int((table[VARIANT] == wanted).all(axis=1).to_numpy().argmax())
+    place = int((tables[0][VARIANT] == wanted).all(axis=1).to_numpy().argmax())
     said = nearest.verdict[0].upper() + nearest.verdict[1:] + "."
-    table.loc[len(table)] = ["published", "for KuaiSAR", "", "", *_published(table)]
-    return Section(heading, (said,), tables=((note, table),), best=(place,))
+    tables = [_with_published(*pair) for pair in zip(tables, _MEANING, strict=True)]
+    return Section(
+        heading, (said,), tables=tuple(zip(captions, tables, strict=True)), best=(place,)
+    )
 
 
 def source_rows(events: Events) -> Section:
@@ -174,7 +172,7 @@ def identity(events: Events, manifest: Manifest | None) -> Section:
         recipe = manifest.config.get("recipe", {})
         facts |= {f"parent: {role}": digest for role, digest in manifest.parents.items()}
         facts |= {"recipe": recipe.get("name", "-"), "recipe hash": hash_of(recipe),
-                  "licence": recipe.get("licence", "not stated in the recipe"),
+                  "licence": recipe.get("licence") or "not stated in the recipe",
                   "seed": manifest.seed, "written by": manifest.written_by}  # fmt: skip
     facts["default split"] = ", ".join(f"{k} {v}" for k, v in events.split.items() if v is not None)
     lines = [(name, str(value)) for name, value in facts.items() if value != ""]
@@ -192,23 +190,38 @@ def _percent(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame.assign(**{column: 100 * frame[column]}).rename(columns={column: f"{column}, %"})
 
 
-def _wide(frame: pd.DataFrame) -> pd.DataFrame:
-    """One line per variant, one column of percentages per (transition, level, days)."""
-    wide = frame.pivot(index=VARIANT, columns=["transition", "level", "days"], values="share")
+_MEANING = {
+    "R2S": "A search and the recommendations before it.",
+    "S2R": "Recommendations and the search before them.",
+}
+
+_READING = (
+    "Share of users, in per cent, for whom one pair (existential) or more than half of the pairs "
+    "(majority) share a category of clicked or of shown items."
+)
+
+
+def _wide(frame: pd.DataFrame, transition: str) -> pd.DataFrame:
+    """One line per variant, one column of percentages per (level, days)."""
+    frame = frame[frame["transition"] == transition]
+    wide = frame.pivot(index=VARIANT, columns=["level", "days"], values="share")
     shown = 100 * wide.sort_index(axis=1)
     shown.columns = pd.Index([_column(*key) for key in shown.columns])
     return shown.reset_index()
 
 
-def _column(transition: str, level: int, days: int) -> str:
-    return f"{transition} {f'L{level}' if level else 'terms'} {days} d"
+def _column(level: int, days: int) -> str:
+    return f"{f'level {level}' if level else 'terms'}, {days} d"
 
 
-def _published(table: pd.DataFrame) -> list[float]:
-    """The published figures under the columns of the wide table."""
+def _with_published(table: pd.DataFrame, transition: str) -> pd.DataFrame:
+    """The table with a last line of the published figures; NaN where there is none."""
     shown = {
-        _column(*key, days): 100 * share
-        for key, shares in PUBLISHED.items()
+        _column(level, days): 100 * share
+        for (kind, level), shares in PUBLISHED.items()
         for days, share in zip(WINDOWS, shares, strict=True)
+        if kind == transition
     }
-    return [shown.get(column, float("nan")) for column in table.columns[len(VARIANT) :]]
+    texts = dict(zip(VARIANT, ("published", "for KuaiSAR", "", ""), strict=True))
+    line = pd.DataFrame([{**texts, **shown}]).reindex(columns=table.columns)
+    return pd.concat([table, line], ignore_index=True)

@@ -43,7 +43,7 @@ def assemble(
     term_ids = sorted(in_texts.union(*(q.terms for q in queries)))
     term_row = {id_: row for row, id_ in enumerate(term_ids)}
     names = read_term_names(term_ids)
-    text_row = np.array([term_row.get(id_, NO_ROW) for id_ in text_ids], dtype=np.int64)
+    text_row: Any = np.array([term_row.get(id_, NO_ROW) for id_ in text_ids], dtype=np.int64)
     log.columns["query"] = query
     log.columns["session"] = _sessions(log, recipe)
     del log.columns["search"], log.columns["row"]
@@ -58,7 +58,7 @@ def assemble(
             "term": Vocabulary(term_ids, [names.name_of(i) for i in term_ids]),
         },
         query_terms=Ragged.from_lists([term_row[term] for term in q.terms] for q in queries),
-        item_terms=Ragged.from_lengths(chase(text_row, texts.values), texts.lengths),
+        item_terms=Ragged.from_lengths(text_row[texts.values], texts.lengths),
         categories=items.categories(used_items),
         follows=users.follows(used_users, len(log.user_ids)),
         name=recipe.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sargraph.core.types import NO_ROW
 from sargraph.events.reading.columns import Column
 from sargraph.events.reading.raw import RawTable, resolve
 from sargraph.events.reading.recipe_fields import ActionRule, Attribution, Keep
@@ -64,7 +65,8 @@ def expressions(table: Table, raw: RawTable) -> dict[str, str]:
     if table.search:
         fields["search"] = _together(raw, table.search)
     for name, names in number_columns(table).items():
-        fields[name] = column(names).number
+        found = column(names)
+        fields[name] = _position(found) if name == "position" else found.number
     if table.time.zone is not None:
         fields["is_local"] = is_local_sql(table.time, column)
     if table.slate:
@@ -126,6 +128,12 @@ def _attributed(fields: dict[str, str], how: Attribution, raw: RawTable) -> dict
     query = f"CASE WHEN {_among(marker, how.opens)} THEN {fields['query']} END"
     within = {"within": _together(raw, how.within)} if how.within else {}
     return fields | within | {"marker": f"trim({marker})", "query": query}
+
+
+def _position(found: Column) -> str:
+    """An empty position is an unknown one; a text that is no number stays unreadable."""
+    is_empty = f"coalesce(trim({found.text}), '') = ''" if found.is_text else f"{found.sql} IS NULL"
+    return f"CASE WHEN {is_empty} THEN {NO_ROW} ELSE {found.number} END"
 
 
 def _action_code(found: Column, rule: ActionRule) -> str:

@@ -45,28 +45,44 @@ def plain_text(path: Path, encoding: str, scratch: Path) -> Path:
 
     A file that mixes kinds of line ends is copied too, all of them as `\\n`.
     Raises DataError for an empty file, a damaged gzip, or bytes that are not of the encoding
-    (with their place); RecipeError for an unknown encoding. Cost: a pass over the file or two.
+    (with their place); RecipeError for an unknown encoding. Cost: one pass over the file, two where
+    line ends are mixed.
     """
     try:
         is_utf8 = codecs.lookup(encoding).name == "utf-8"
     except LookupError:
         raise RecipeError(f"unknown encoding '{encoding}' for {path.name}; try utf-8") from None
-    ends = dict.fromkeys(("\r\n", "\n"), 0)
-    num_chars = 0
-    for text in _decoded(path, encoding):
-        num_chars += len(text)
-        for end in ends:
-            ends[end] += text.count(end)
-    if num_chars == 0:
-        raise DataError(f"{path} is empty; expected a file with rows")
-    is_mixed = 0 < ends["\r\n"] < ends["\n"]
-    if is_utf8 and path.suffix != ".gz" and not is_mixed:
+    if is_utf8 and path.suffix != ".gz" and not _mixes_line_ends(path):
         return path
-    copy = scratch / f"{path.name}.utf8"
+    # Numbered, because files of one name may lie in several folders.
+    copy = scratch / f"{len(list(scratch.iterdir()))}-{path.name}.utf8"
+    _copy(path, encoding, copy)
+    return copy
+
+
+def _mixes_line_ends(path: Path) -> bool:
+    """True where a UTF-8 file ends some lines with `\\r\\n` and some with `\\n`."""
+    num_chars, windows, all_ends = 0, 0, 0
+    for text in _decoded(path, "utf-8"):
+        num_chars += len(text)
+        windows += text.count("\r\n")
+        all_ends += text.count("\n")
+    _require_text(num_chars, path)
+    return 0 < windows < all_ends
+
+
+def _copy(path: Path, encoding: str, copy: Path) -> None:
+    num_chars = 0
     with copy.open("w", encoding="utf-8", newline="") as target:
         for text in _decoded(path, encoding):
+            num_chars += len(text)
             target.write(text.replace("\r\n", "\n"))
-    return copy
+    _require_text(num_chars, path)
+
+
+def _require_text(num_chars: int, path: Path) -> None:
+    if num_chars == 0:
+        raise DataError(f"{path} is empty; expected a file with rows")
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:

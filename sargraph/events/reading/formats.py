@@ -15,7 +15,7 @@ from sargraph.core.registry import Registry
 from sargraph.events.reading.files import plain_text
 from sargraph.events.reading.jdsearch import read_jdsearch
 from sargraph.events.reading.json_files import read_json_lists, read_jsonl
-from sargraph.events.reading.relation import MAX_LINE_BYTES, Reject, Relation
+from sargraph.events.reading.relation import MAX_LINE_BYTES, Reject, Relation, check_header
 from sargraph.events.reading.workspace import Workspace, literal, quoted
 from sargraph.events.recipe import FileSource
 
@@ -69,10 +69,7 @@ def _header(text: Path, delimiter: str, quote: str, path: Path) -> list[str]:
         header = [name.strip() for name in next(rows, [])]
     if not any(header):
         raise DataError(f"{path} has no header line; expected column names in its first line")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"{path} names column '{twice[0]}' twice; rename one of them")
-    return header
+    return check_header(header, path)
 
 
 def _csv_rejects(work: Workspace, table: str, path: Path) -> list[Reject]:
@@ -111,6 +108,7 @@ def read_parquet(work: Workspace, path: Path, source: FileSource) -> Relation:
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is a damaged Parquet file ({reason}); fetch it again") from None
+    check_header(schema.names, path)
     types = {column.name: _native_type(column.type) for column in schema}
     columns = ", ".join(
         f"{_parquet_sql(column, types[column.name])} AS {quoted(column.name)}" for column in schema

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from sargraph.core.errors import DataError
+from sargraph.core.types import NO_ROW
 from sargraph.events.reading.files import plain_text
 from sargraph.events.reading.relation import Reject, Relation
 from sargraph.events.reading.workspace import Workspace
@@ -40,7 +41,7 @@ class Entry(NamedTuple):
     item: str
     action: str
     place: int
-    shown: int | None
+    shown: int
     search: int
 
 
@@ -49,9 +50,10 @@ def read_jdsearch(work: Workspace, path: Path, source: FileSource) -> Relation:
 
     The user is the number of the line (from 1). The gaps of `history_time_list` add up to the
     `place` of each action; its last gap, one more than the history has actions, leads to the test
-    query, whose candidates share one place and have theirs on the page as `shown`. Neighbours in
-    the history with one query share the number of a `search`; the test query has its own. Lines
-    whose lists do not fit together are refused. Raises DataError when a column is missing.
+    query, whose candidates share one place and have theirs on the page as `shown` (-1 elsewhere).
+    Neighbours in the history with one query share the number of a `search`; the test query has its
+    own. Lines whose lists do not fit together are refused. Raises DataError when a column is
+    missing.
     """
     text = plain_text(path, source.encoding, work.scratch)
     columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
@@ -99,7 +101,7 @@ def _entries(row: dict[str, str]) -> Iterator[Entry]:
     for query, item, action, place in zip(queries, items, actions, places, strict=False):
         search += query != before
         before = query
-        yield Entry(query, item, action, place, None, search)
+        yield Entry(query, item, action, place, NO_ROW, search)
     for shown, (item, label) in enumerate(zip(candidates, labels, strict=True)):
         yield Entry(row["query"], item, _action(label), places[-1], shown, search + 1)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sargraph.core.errors import DataError
 from sargraph.events.reading.files import plain_text
-from sargraph.events.reading.relation import MAX_LINE_BYTES, Reject, Relation
+from sargraph.events.reading.relation import MAX_LINE_BYTES, Reject, Relation, check_header
 from sargraph.events.reading.workspace import Workspace, literal, quoted
 from sargraph.events.recipe import FileSource
 
@@ -36,7 +36,8 @@ def read_jsonl(work: Workspace, path: Path, source: FileSource) -> Relation:
     found = work.connection.sql(
         f"SELECT {keys} AS keys, min(number) AS first FROM {numbered} GROUP BY keys ORDER BY first"
     ).fetchall()
-    header = list(dict.fromkeys(key for keys, _ in found for key in keys or ()))
+    keys_met = dict.fromkeys(key for keys, _ in found for key in keys or () if key)
+    header = check_header(list(keys_met), path)
     rejects: list[Reject] = []
     if any(keys is None for keys, _ in found):
         bad = f"SELECT number, line FROM {numbered} WHERE NOT ({_IS_OBJECT}) ORDER BY number"

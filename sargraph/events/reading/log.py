@@ -69,7 +69,7 @@ def unite(parts: list[Rows]) -> Log:
     user_ids, of_user = Coded.unite([part.user for part in parts])
     item_ids, of_item = Coded.unite([part.item for part in parts])
     queries, of_query = unite_queries([part.query for part in parts])
-    given = {
+    given: dict[str, list[Any]] = {
         "user": [part.user.codes for part in parts],
         "item": [part.item.codes for part in parts],
         "query": [part.query.codes for part in parts],

@@ -23,11 +23,11 @@ def order_events(
     each user whose rows are not in order yet. Cost: O(n) where the log is in order, else
     O(n log(rows per user)).
     """
-    order = np.empty(len(user), dtype=np.int32 if len(user) < 2**31 else np.int64)
+    order: Any = np.empty(len(user), dtype=np.int32 if len(user) < 2**31 else np.int64)
     bounds = np.zeros(num_users + 1, dtype=np.int64)
     _count_and_place(user, bounds, order)
     _sort_blocks(bounds, order, time, item)
-    return order
+    return np.asarray(order)
 
 
 @njit(cache=True, nogil=True)
@@ -76,9 +76,9 @@ def find_repeats(
     runs are compared pair by pair, long ones after a sort by hash. int32 or int64 [n].
     Cost: O(n log(longest run)).
     """
-    first = np.arange(len(user), dtype=np.int32 if len(user) < 2**31 else np.int64)
+    first: Any = np.arange(len(user), dtype=np.int32 if len(user) < 2**31 else np.int64)
     _find_repeats(user, time, item, query, kind, first)
-    return first
+    return np.asarray(first)
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +63,12 @@ class RawTable:
         self.num_entries = 0
         try:
             result = self.work.connection.sql(f"SELECT {wanted} FROM {self.relation.sql}")
-            for batch in result.to_arrow_reader(BATCH_ROWS):
+            reader = result.to_arrow_reader(BATCH_ROWS)
+            for batch in reader:
                 self.num_entries += batch.num_rows
                 yield batch
+            if self.num_entries == 0:  # every row was refused: the columns still have their types
+                yield pa.RecordBatch.from_pylist([], schema=reader.schema)
         except duckdb.Error as error:
             raise self._unreadable(error) from None
         self.rejects = self.relation.rejects()
@@ -103,7 +107,12 @@ class RawTable:
 
 def open_raw(work: Workspace, path: Path, source: FileSource) -> RawTable:
     """Make a file ready to be scanned. Raises DataError."""
-    return RawTable(work, path, READERS.get(source.format)(work, path, source))
+    try:
+        return RawTable(work, path, READERS.get(source.format)(work, path, source))
+    except csv.Error as error:
+        raise DataError(
+            f"the header of {path} cannot be read ({error}); expected short column names"
+        ) from None
 
 
 def resolve(names: tuple[str, ...], header: list[str], file: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
+
+from sargraph.core.errors import DataError
 
 Reject: TypeAlias = tuple[int, str, str]
 """Row in the file (from 1, header not counted), reason, raw text."""
@@ -26,3 +29,14 @@ class Relation:
     rejects: Callable[[], list[Reject]] = list
     row: str | None = None
     types: dict[str, str] = field(default_factory=dict)
+
+
+def check_header(header: list[str], path: Path) -> list[str]:
+    """The header, if its names differ. Raises DataError: DuckDB takes `Item` for `item`."""
+    met: dict[str, str] = {}
+    for name in header:
+        before = met.setdefault(name.lower(), name)
+        if before != name or header.count(name) > 1:
+            also = f" (also as '{before}')" if before != name else ""
+            raise DataError(f"{path} names column '{name}' twice{also}; rename one of them")
+    return header

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def read_rows(
             found.texts["query"], table.query, recipe.max_query_terms, asks
         )
     columns = {"time": time, "row": row, **_columns(found, table, item.codes)}
-    rows = decide_source(Rows(columns, user, item, query, counts), found, table, roles)
+    rows = decide_source(Rows(columns, user, item, query, counts), found, table, roles.among(fit))
     work.ledger.record(row[fit & roles.ends], FILTERED, "marks the end of a search")
     fit &= ~roles.ends
     rows = rows.select(fit)
@@ -117,7 +118,7 @@ def _faults(
     if table.time.unit not in ("ordinal", "none"):
         # Looked at only after unreadable times, which hold a place-holder, are put away.
         masks |= time_faults(time, found.faults["time"], now)
-    return {reason: lambda mask=mask: mask for reason, mask in masks.items()}
+    return {reason: partial(np.asarray, mask) for reason, mask in masks.items()}
 
 
 def _put_away(

@@ -22,7 +22,15 @@ def read_slates(column: pa.ChunkedArray, separator: str) -> tuple[IntArray, IntA
     with one that cannot be read, shows nothing. Arrays int64 [shown], int64 [shown], string
     [shown], in the order of rows and lists. Cost: O(characters).
     """
-    texts = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    parts = [_read(chunk, separator) for chunk in column.chunks]
+    starts = np.cumsum([0, *(len(chunk) for chunk in column.chunks)])
+    row = [np.empty(0, np.int64), *(s + rows for s, (rows, *_) in zip(starts, parts, strict=False))]
+    place = [np.empty(0, np.int64), *(places for _, places, _ in parts)]
+    shown = pa.concat_arrays([pa.array([], pa.string()), *(shown for *_, shown in parts)])
+    return np.concatenate(row), np.concatenate(place), shown
+
+
+def _read(texts: pa.Array, separator: str) -> tuple[IntArray, IntArray, pa.Array]:
     if separator == "json":
         texts, separator = _without_brackets(texts), _UNIT
     lists = pc.split_pattern(pc.fill_null(texts, ""), pattern=separator)

@@ -48,9 +48,13 @@ class Roles:
         opens, ends = (_is_one_of(marker, names) for names in (rule.opens, rule.ends))
         return cls(opens, ends, opens, ~opens & ~ends)
 
+    def among(self, fit: BoolArray) -> Roles:
+        """Roles where only `fit` entries open a search; the others end the one before."""
+        return replace(self, opens=self.opens & fit, ends=self.ends | (self.opens & ~fit))
+
 
 def _is_one_of(column: Any, names: tuple[str, ...]) -> BoolArray:
-    among = np.asarray(pc.is_in(column.dictionary, value_set=pa.array(names)))
+    among = np.asarray(pc.is_in(column.dictionary, value_set=pa.array(names, pa.string())))
     return np.asarray(np.append(among, False)[np.asarray(pc.fill_null(column.indices, NO_ROW))])
 
 

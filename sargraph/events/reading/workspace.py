@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -47,7 +48,7 @@ def workspace(memory_limit: str = "1GB", threads: int = 0) -> Iterator[Workspace
     Raises ConfigError for a limit DuckDB does not understand.
     """
     with TemporaryDirectory(prefix="sargraph.") as folder:
-        settings = {"temp_directory": f"{folder}/spill", "memory_limit": memory_limit}
+        settings: dict[str, Any] = {"temp_directory": f"{folder}/spill", "memory_limit": memory_limit}
         if threads:
             settings["threads"] = str(threads)
         try:

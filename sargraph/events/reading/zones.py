@@ -20,18 +20,26 @@ def zone_offsets(local_ms: IntArray, zone: str) -> IntArray:
 
     `local_ms` are local wall-clock times, counted as if they were UTC. A time that a clock showed
     twice is taken for the first showing, and one that it skipped keeps the offset from before the
-    jump (PEP 495, fold = 0). Cost: O(n log days) and two look-ups in the zone per distinct day.
+    jump (PEP 495, fold = 0). Cost: two look-ups in the zone per distinct day, and O(n) for each
+    of the few days on which clocks changed.
     """
     place = ZoneInfo(zone)
     day = np.clip(np.asarray(local_ms, dtype=np.int64) // DAY, _FIRST_DAY, _LAST_DAY)
-    days, member = np.unique(day, return_inverse=True)
-    morning = np.array([_offset(int(d) * DAY, place) for d in days], dtype=np.int64)
-    evening = np.array([_offset((int(d) + 1) * DAY, place) for d in days], dtype=np.int64)
-    offsets = morning[member]
-    for changing in np.flatnonzero(morning != evening).tolist():
-        first, last = int(days[changing]) * DAY, (int(days[changing]) + 1) * DAY
-        is_after = (member == changing) & (local_ms >= _jump(first, last, place))
-        offsets[is_after] = evening[changing]
+    if len(day) == 0:
+        return np.empty(0, dtype=np.int64)
+    first_day = int(day.min())
+    occurs = np.zeros(int(day.max()) - first_day + 1, dtype=np.bool_)
+    occurs[day - first_day] = True
+    at_start = np.zeros(len(occurs), dtype=np.int64)
+    jumps: list[tuple[int, int, int]] = []
+    for number in np.flatnonzero(occurs).tolist():
+        start, end = (first_day + number) * DAY, (first_day + number + 1) * DAY
+        at_start[number], after = _offset(start, place), _offset(end, place)
+        if at_start[number] != after:
+            jumps.append((_jump(start, end, place), end, after))
+    offsets = at_start[day - first_day]
+    for start, end, after in jumps:
+        offsets[(local_ms >= start) & (local_ms < end)] = after
     return offsets
 
 
