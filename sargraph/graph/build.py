@@ -71,13 +71,7 @@ def build_graph(
     training = np.ones(len(events), dtype=bool) if split is None else split.is_train
     verbs = _wanted(events, config)
     edges = _edges(events, training, config, verbs)
-    for edge_type, table in (extra_edges or {}).items():
-        if edge_type in edges:
-            raise DataError(
-                f"extra edge type {'-'.join(edge_type)} is built from the events already; "
-                "give it another verb or leave the verb out of GraphConfig.verbs"
-            )
-        edges[edge_type] = table
+    _add_extra(edges, extra_edges or {})
     graph = Graph(
         vocabularies=_vocabularies(events, verbs),
         edges=edges,
@@ -90,6 +84,16 @@ def build_graph(
     )
     validate(graph)
     return graph
+
+
+def _add_extra(edges: dict[EdgeType, EdgeTable], extra_edges: dict[EdgeType, EdgeTable]) -> None:
+    for edge_type, table in extra_edges.items():
+        if edge_type in edges:
+            raise DataError(
+                f"extra edge type {'-'.join(edge_type)} is built from the events already; "
+                "give it another verb or leave the verb out of GraphConfig.verbs"
+            )
+        edges[edge_type] = table
 
 
 def searches(events: Events, chosen: BoolArray) -> IntArray:

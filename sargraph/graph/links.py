@@ -50,18 +50,12 @@ def sample_links(
     Raises DataError where lengths or rows do not fit. Cost: that of `sample`.
     """
     source, target = (np.asarray(rows, dtype=np.int64) for rows in (source, target))
-    number_of_links = len(source)
-    drawn = np.empty((number_of_links, 0), np.int64) if negative is None else np.asarray(negative)
-    if target.shape != source.shape or drawn.ndim != 2 or len(drawn) != number_of_links:
-        raise DataError(
-            f"got {len(source)} sources, {len(target)} targets and negatives of shape "
-            f"{drawn.shape}, expected as many targets as sources and negatives [links, k]"
-        )
-    time, trees = as_of_times(as_of, number_of_links), np.arange(number_of_links, dtype=np.int64)
+    drawn = _checked(source, target, negative)
+    time, trees = as_of_times(as_of, len(source)), np.arange(len(source), dtype=np.int64)
     starts = (
         (edge_type[0], source, trees),
         (edge_type[2], target, trees),
-        (edge_type[2], drawn.ravel().astype(np.int64), np.repeat(trees, drawn.shape[1])),
+        (edge_type[2], drawn.ravel(), np.repeat(trees, drawn.shape[1])),
     )
     hidden = dict(exclude or {})
     own = target_edges(sampler, edge_type, source, target, time)
@@ -71,6 +65,18 @@ def sample_links(
     sample = sampler.grow(Seeds(starts, time, names), exclude=hidden, epoch=epoch)
     ends = sample.seeds
     return LinkSample(sample, ends[0], ends[1], ends[2].reshape(drawn.shape))
+
+
+def _checked(source: IntArray, target: IntArray, negative: IntArray | None) -> IntArray:
+    """The negatives, int64 [n, k]; no column where there are none."""
+    none = np.empty((len(source), 0))
+    drawn = np.asarray(none if negative is None else negative, dtype=np.int64)
+    if target.shape != source.shape or drawn.ndim != 2 or len(drawn) != len(source):
+        raise DataError(
+            f"got {len(source)} sources, {len(target)} targets and negatives of shape "
+            f"{drawn.shape}, expected as many targets as sources and negatives [links, k]"
+        )
+    return drawn
 
 
 def target_edges(

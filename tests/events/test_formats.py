@@ -1,4 +1,4 @@
-"""Delimited text: the same rows come out of every way to write it, and refused rows keep numbers."""
+"""Delimited text: the same rows from every way to write it; refused rows keep their numbers."""
 
 from __future__ import annotations
 

@@ -127,7 +127,8 @@ def test_figures_are_those_of_plain_loops(seed: int) -> None:
         order = (SEARCH, RECOMMEND) if p.transition == "S2R" else (RECOMMEND, SEARCH)
         window = {"1 h": HOUR, "1 d": DAY, "3 d": 3 * DAY}[p.window]
         assert (p.pairs, p.users) == _naive_pairs(events, order, window)
-    users_of = [set(events.user[events.item == item].tolist()) for item in range(20)]
+    chosen = events.is_positive
+    users_of = [set(events.user[chosen & (events.item == i)].tolist()) for i in range(20)]
     seen = [users for users in users_of if users]
     assert found.shared_items == pytest.approx(sum(len(u) > 1 for u in seen) / len(seen))
     recommended = events.is_recommend

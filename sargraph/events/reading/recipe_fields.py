@@ -43,7 +43,7 @@ class IdColumn(Config):
     column: Names
     """Header name; of several the first that the file has."""
     optional: bool = False
-    """Items of a search only: an empty id is a search that led to nothing, not a bad row."""
+    """Items of searches only: an empty id is a search that led to nothing, not a bad row."""
     missing: Names = ()
     """Values that mean "no id", besides the empty ones."""
 

@@ -1,0 +1,132 @@
+"""Source by query, by attribution, and slates, through a whole ingestion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from sargraph.events.events import Events
+from sargraph.events.ingest import ingest
+from sargraph.events.schema import ACTIONS, SOURCES
+
+Row: TypeAlias = tuple[str, str | None, str | None, str, str, int]
+
+MIXED = """
+name = "mixed"
+[[tables]]
+file = "log.csv"
+source = "attributed"
+user = "user"
+time = { column = "at", unit = "s" }
+item = "what"
+query = "what"
+action = { column = "kind", values = { click = "click", buy = "buy" } }
+slate = { column = "shown", list = "|" }
+attribution = { column = "kind", opens = ["search"], ends = ["home"], within = "visit", minutes = 10 }
+"""
+HEADER = "user,visit,at,kind,what,shown\n"
+LOG = """ann,1,1700000000,click,p1,
+ann,1,1700000010,search,Red Shoes,
+ann,1,1700000020,click,p2,p1|p2|p3
+ann,1,1700000030,home,,
+ann,1,1700000040,click,p3,
+ann,2,1700000050,click,p1,
+ann,1,1700000060,search,blue,
+ann,1,1700000070,buy,p4,
+ann,1,1700000661,click,p5,
+bob,1,1700000070,click,p1,
+"""
+BY_QUERY = """
+name = "by_query"
+[[tables]]
+file = "log.csv"
+source = "by_query"
+user = "user"
+time = { column = "at", unit = "s" }
+item = "item"
+query = "text"
+"""
+
+
+def _read(folder: Path, recipe: str, text: str) -> Events:
+    (folder / "logs").mkdir()
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+    (folder / "logs" / "log.csv").write_text(text, encoding="utf-8")
+    return ingest(folder / "recipe.toml", folder / "logs", folder / "out")
+
+
+def _rows(events: Events) -> list[Row]:
+    items, queries = (*events.items.ids, None), (*events.queries.ids, None)
+    columns = events.columns
+    return [
+        (
+            events.users.ids[events.user[e]],
+            items[events.item[e]],
+            queries[events.query[e]],
+            SOURCES[columns["source"][e]],
+            ACTIONS[columns["action"][e]],
+            int(columns["position"][e]),
+        )
+        for e in range(len(events))
+    ]
+
+
+def test_rows_belong_to_the_open_search_of_their_visit(tmp_path: Path) -> None:
+    events = _read(tmp_path, MIXED, HEADER + LOG)
+    assert _rows(events) == [
+        ("ann", "p1", None, "recommend", "click", -1),
+        ("ann", None, "red shoes", "search", "search", -1),
+        ("ann", "p2", "red shoes", "search", "click", 1),
+        ("ann", "p1", "red shoes", "search", "impression", 0),
+        ("ann", "p3", "red shoes", "search", "impression", 2),
+        ("ann", "p3", None, "recommend", "click", -1),
+        ("ann", "p1", None, "recommend", "click", -1),
+        ("ann", None, "blue", "search", "search", -1),
+        ("ann", "p4", "blue", "search", "buy", -1),
+        ("ann", "p5", None, "recommend", "click", -1),
+        ("bob", "p1", None, "recommend", "click", -1),
+    ]
+    report = events.report
+    assert (report["rows"], report["used"], report["events"]) == (10, 9, 11)
+    assert report["filtered_by_reason"] == {"marks the end of a search": 1}
+    fates = pq.read_table(tmp_path / "out" / "fates.parquet").to_pylist()
+    assert [row["row"] for row in fates] == [4]
+
+
+def test_a_search_and_what_it_led_to_are_one_session(tmp_path: Path) -> None:
+    events = _read(tmp_path, MIXED, HEADER + LOG)
+    of_search = [set(events.session[events.query == q].tolist()) for q in range(2)]
+    assert all(len(sessions) == 1 for sessions in of_search) and of_search[0] != of_search[1]
+
+
+def test_a_search_in_quarantine_opens_nothing(tmp_path: Path) -> None:
+    """A search whose time is unreadable has no place; one without more faults ends the last."""
+    log = "ann,1,soon,search,lost,\nann,1,1700000000,click,p1,\n"
+    log += "ann,1,1700000010,search,red,\nann,1,1,search,old,\nann,1,1700000020,click,p2,\n"
+    events = _read(tmp_path, MIXED, HEADER + log)
+    assert [(row[1], row[2]) for row in _rows(events)] == [
+        ("p1", None),
+        (None, "red"),
+        ("p2", "red"),
+    ]
+    reasons = {"unreadable time": 1, "time before 1995": 1}
+    assert events.report["quarantined_by_reason"] == reasons
+
+
+def test_an_unknown_action_is_in_quarantine(tmp_path: Path) -> None:
+    events = _read(tmp_path, MIXED, HEADER + LOG + "bob,1,1700000080,lick,p2,\n")
+    assert events.report["quarantined_by_reason"] == {"unreadable action": 1}
+
+
+def test_rows_without_a_query_are_recommendation(tmp_path: Path) -> None:
+    log = "user,at,item,text\nann,1700000000,p1,Red\nann,1700000001,p2,\nann,1700000002,p3,  \n"
+    events = _read(tmp_path, BY_QUERY, log)
+    assert [(row[1], row[2], row[3]) for row in _rows(events)] == [
+        ("p1", "red", "search"),
+        ("p2", None, "recommend"),
+        ("p3", None, "recommend"),
+    ]
+    assert np.all((events.query >= 0) == events.is_search)
