@@ -38,25 +38,25 @@ def ingest(
     seed: int = 0,
     overrides: Sequence[str] = (),
     now: int | None = None,
-    memory_limit: str | None = None,
+    memory_limit: str = "1GB",
     threads: int = 0,
 ) -> Events:
     """Read the raw logs in folder `source` by a recipe; with `out` also write the artefact.
 
     `recipe` is a shipped name, a path, or a recipe; `overrides` are `section.key=value` texts.
     `seed` draws derived queries. `now` (ms since 1970; default: the clock) judges future times.
-    `memory_limit` bounds DuckDB's share of the memory, `threads` its threads (0 = all cores), both
-    by default as the recipe says; neither changes a byte of the result. Every source row has one fate: used, merged, filtered
-    or quarantined; `report` counts them per file. The artefact also holds `fates.parquet` (every
-    row that was not used), `quarantine.parquet`, `transitions.parquet` and `ingest_report.html`.
-    Raises RecipeError, DataError, ConfigError, ArtifactError. Cost: near-linear time, some 100 bytes of memory
-    per row.
+    `memory_limit` bounds DuckDB's share of the memory, `threads` its threads (0 = all cores);
+    neither changes a byte of the result. Every source row has one fate: used, merged, filtered or
+    quarantined; `report` counts them per file. The artefact also holds `fates.parquet` (every row
+    that was not used), `quarantine.parquet`, `transitions.parquet` and `ingest_report.html`.
+    Raises RecipeError, DataError, ConfigError, ArtifactError. Cost: near-linear time, some 100
+    bytes of memory per row.
     """
     chosen = read_recipe(recipe, overrides)
     clock = time.time_ns() // 1_000_000 if now is None else now
     if out is not None:
         _require_place(Path(out))
-    with workspace(memory_limit or chosen.memory_limit, threads or chosen.threads) as work:
+    with workspace(memory_limit, threads) as work:
         events = _read(work, chosen, Path(source), seed, clock)
         if out is None:
             return events

@@ -141,10 +141,6 @@ class Recipe(Config):
     first with their weights added up (count)."""
     max_user_events: int = Field(0, ge=0)
     """Of a user with more events the most recent stay, the others are counted; 0 = all."""
-    memory_limit: str = Field("1GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$")
-    """What the database may hold in memory before it goes to disk."""
-    threads: int = Field(0, ge=0)
-    """Threads of the database; 0 = one per core."""
     tables: tuple[Table, ...] = Field(min_length=1)
     """The logs; events of equal time keep this order."""
     lookups: tuple[Lookup, ...] = ()

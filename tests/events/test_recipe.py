@@ -144,7 +144,6 @@ attribution = { column = "k", opens = "search", ends = "filter" }
         ('item = "i"', 'item = { column = "i", optional = true }', "only the item of a search"),
         ('"log.csv"', '"../log.csv"', "leads out of the source folder"),
         ('"log.csv"', '"/etc/passwd"', "leads out of the source folder"),
-        ('name = "mine"', 'name = "mine"\nmemory_limit = "much"', "memory_limit"),
         (
             'name = "mine"',
             'name = "mine"\nduplicates = "some"',

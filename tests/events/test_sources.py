@@ -130,3 +130,11 @@ def test_rows_without_a_query_are_recommendation(tmp_path: Path) -> None:
         ("p3", None, "recommend"),
     ]
     assert np.all((events.query >= 0) == events.is_search)
+
+
+def test_a_row_with_neither_query_nor_item_is_quarantined(tmp_path: Path) -> None:
+    recipe = BY_QUERY.replace('item = "item"', 'item = { column = "item", optional = true }')
+    text = "user,at,item,text\nann,1700000000,p1,\nann,1700000010,,red\nann,1700000020,,\n"
+    events = _read(tmp_path, recipe, text)
+    assert len(events) == 2
+    assert events.report["quarantined_by_reason"] == {"no item id": 1}

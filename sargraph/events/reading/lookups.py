@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from sargraph.events.reading.workspace import Workspace
 from sargraph.events.recipe import Lookup, Recipe
 from sargraph.events.text import parse_terms
 from sargraph.events.vocabulary import Vocabulary
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass
@@ -222,8 +226,8 @@ def _account(
 
 def _add_names(names: dict[str, str], ids: list[str], values: pa.ChunkedArray) -> None:
     for id_, name in zip(ids, values.to_pylist(), strict=True):
-        if id_ and name and name.strip():
-            names.setdefault(id_, " ".join(name.split()))
+        if id_ and (readable := _CONTROL.sub(" ", name or "").strip()):
+            names.setdefault(id_, " ".join(readable.split()))
 
 
 def _group(grouped: Grouped, code: IntArray, values: pa.ChunkedArray, column: TermsColumn) -> int:

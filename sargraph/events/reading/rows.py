@@ -51,6 +51,9 @@ def read_rows(
         query, counts = code_queries(
             found.texts["query"], table.query, recipe.max_query_terms, asks
         )
+    if table.source == "by_query":
+        nothing = (item.codes == NO_ROW) & query.is_empty
+        fit = _put_away(work, raw, fit, row, {"no item id": lambda: nothing})
     columns = {"time": time, "row": row, **_columns(found, table, item.codes)}
     rows = decide_source(Rows(columns, user, item, query, counts), found, table, roles.among(fit))
     work.ledger.record(row[fit & roles.ends], FILTERED, "marks the end of a search")
