@@ -8,9 +8,17 @@ from typing import Annotated
 import typer
 
 from sargraph import screen
-from sargraph.options import EmbeddingsDir, EventsDir, GraphDir, UserId
-
-from sargraph.options import Json, Out, Resume, Seed, Set  # isort: skip
+from sargraph.options import (
+    EmbeddingsDir,
+    EventsDir,
+    GraphDir,
+    Json,
+    Out,
+    Resume,
+    Seed,
+    Set,
+    UserId,
+)
 
 app = typer.Typer(
     name="sargraph",
@@ -34,12 +42,11 @@ def simulate(
 ) -> None:
     """Write the logs of a planted world in KuaiSAR's file format, with its truth beside them.
 
-    Example: sargraph simulate logs --users 500 --days 14
-    Example: sargraph simulate null --preset null --set num_items=2000
+    Example: sargraph simulate logs --users 500 --days 14 --preset kuaisar
     """
     from sargraph.pipeline.commands import simulate_world
 
-    summary = simulate_world(out, users, days, preset, format, seed, settings or [])
+    summary = simulate_world(out, users, days, seed, preset, format, settings or [])
     screen.facts(f"logs in {out}", summary, json)
 
 
@@ -56,8 +63,7 @@ def ingest(
 ) -> None:
     """Read raw logs by a recipe into events; every row is used, merged, filtered or quarantined.
 
-    Example: sargraph ingest kuaisar --source KuaiSAR_v2 --out events
-    Example: sargraph ingest my_recipe.toml --source logs --out events --set duplicates=count
+    Example: sargraph ingest kuaisar --source KuaiSAR_v2 --out events --set duplicates=count
     """
     from sargraph.pipeline.commands import ingest_logs
 

@@ -55,8 +55,8 @@ def writing(
 
     The files are hashed and fsynced, the manifest is written last, and the folder is renamed into
     place, so that a reader sees the old artefact or the new one. Files `beside` the content are
-    hashed and checked too, but two artefacts that differ only in them are the same. An existing artefact is replaced;
-    any other existing non-empty folder is refused with ArtifactError.
+    hashed and checked too, but two artefacts that differ only in them are the same. An existing
+    artefact is replaced; any other existing non-empty folder is refused with ArtifactError.
     """
     target = Path(path)
     _refuse_foreign_folder(target)

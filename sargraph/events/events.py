@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from sargraph.events.schema import (
     TimeKind,
 )
 from sargraph.events.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VOCABULARIES = ("user", "item", "query", "term")
 CATEGORIES = "category.parquet"
@@ -66,9 +69,9 @@ class Events:
     `columns` holds the arrays of `schema.COLUMNS`, all of one length. `query_terms` and
     `item_terms` give the term rows of each query and of each item's text; `categories` and
     `follows` (the user rows that each user follows) are None where the log has none. `name` is
-    the data set, `time_kind` what `time` means, `query_kind` where query texts come from. `report` holds
-    the counts of the ingestion (rows read, used, quarantined by reason, ...). `split` is the
-    recipe's default split as a plain dictionary.
+    the data set, `time_kind` what `time` means, `query_kind` where query texts come from.
+    `report` holds the counts of the ingestion (rows read, used, quarantined by reason, ...).
+    `split` is the recipe's default split as a plain dictionary.
     """
 
     columns: dict[str, Array]
@@ -162,6 +165,12 @@ class Events:
         """The chosen events (mask or rows); vocabularies stay, so that rows keep their meaning."""
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return replace(self, columns=columns, content_hash="")
+
+    def describe(self) -> pd.DataFrame:
+        """One line per statistic: sizes, activity, transitions, what the log can decide."""
+        from sargraph.events.describe import describe_events
+
+        return describe_events(self)
 
     def save(
         self,

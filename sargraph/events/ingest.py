@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from sargraph.events.reading.derive import derive_queries
 from sargraph.events.reading.entries import Rows
 from sargraph.events.reading.files import require_files
 from sargraph.events.reading.ledger import USED
-from sargraph.events.reading.log import Log, unite
+from sargraph.events.reading.log import unite
 from sargraph.events.reading.lookups import read_texts
 from sargraph.events.reading.policies import cap_users, settle_duplicates
 from sargraph.events.reading.raw import open_raw

@@ -36,10 +36,10 @@ def simulate_world(
     out: Path,
     num_users: int | None,
     num_days: int | None,
-    preset: str,
-    format: str,
     seed: int,
-    settings: Sequence[str],
+    preset: str = "planted",
+    format: str = "kuaisar",
+    settings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the raw logs of a named world, changed where asked; the counts and click rates."""
     given = {"num_users": num_users, "num_days": num_days}

@@ -17,7 +17,6 @@ from sargraph.events.reading.query_codes import unite_queries
 from sargraph.events.schema import POSITIVE_ACTIONS
 from sargraph.events.text import Query
 
-
 _PLAIN = ("search", "time", "source", "action", "position", "weight", "row")
 
 

@@ -25,7 +25,6 @@ from sargraph.events.recipe import Lookup, Recipe
 from sargraph.events.text import parse_terms
 from sargraph.events.vocabulary import Vocabulary
 
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 

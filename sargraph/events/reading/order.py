@@ -13,9 +13,7 @@ _SHORT = 16
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(31))
 
 
-def order_events(
-    user: CodeArray, time: IntArray, item: CodeArray, num_users: int
-) -> CodeArray:
+def order_events(user: CodeArray, time: IntArray, item: CodeArray, num_users: int) -> CodeArray:
     """Places of all rows sorted by (user, time, place), int32 [n] (int64 from 2^31 rows on).
 
     Rows without a time come first in their user's block, ordered by item: the order of such a
@@ -58,9 +56,7 @@ def _sort_blocks(bounds: Any, order: Any, time: Any, item: Any) -> None:
         if not in_order:
             block[:] = block[np.argsort(time[block], kind="mergesort")]
         if untimed > 1:
-            block[:untimed] = block[:untimed][
-                np.argsort(item[block[:untimed]], kind="mergesort")
-            ]
+            block[:untimed] = block[:untimed][np.argsort(item[block[:untimed]], kind="mergesort")]
 
 
 def find_repeats(

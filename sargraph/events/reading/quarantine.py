@@ -48,9 +48,16 @@ class Quarantine:
             counts.update(part["reason"].to_pylist())
         return dict(sorted(counts.items()))
 
-    def sample(self, size: int = 5) -> list[dict[str, Any]]:
-        """The first rows, for a report."""
-        return list(self.table.slice(0, size).to_pylist())
+    def sample(self, per_reason: int = 2) -> list[dict[str, Any]]:
+        """The first rows of each reason, for a report, in the order they were met."""
+        found: Counter[str] = Counter()
+        rows: list[dict[str, Any]] = []
+        for part in self.parts:
+            for row in part.slice(0, per_reason).to_pylist():
+                found[row["reason"]] += 1
+                if found[row["reason"]] <= per_reason:
+                    rows.append(row)
+        return rows
 
     def columns(self) -> dict[str, Any]:
         """Columns to save: file, row, reason, text."""

@@ -1,4 +1,4 @@
-"""Raw tables: the fields of one file as a stream of batches, each row with its place in the file."""
+"""Raw tables: the fields of one file as a stream of batches, in the order of the file."""
 
 from __future__ import annotations
 

@@ -9,6 +9,9 @@ import pandas as pd
 from sargraph.core.page import Page, cards, paragraph, table
 from sargraph.events.reading.ledger import FATES, USED
 
+MAX_SHOWN = 80
+"""Longer texts are cut: a wide table cannot be read."""
+
 _MEANING = {
     "merged": "their content stands in another event",
     "filtered": "left out by a rule of the recipe",
@@ -27,13 +30,17 @@ def report_page(name: str, report: dict[str, Any]) -> str:
     page.section("What came out", cards([(f"{report[s]:,}", s) for s in sizes]))
     page.section(
         "Fates by file",
-        table(_files(report)),
+        table(files := _files(report), best=[len(files) - 1]),
         paragraph("Rows = used + merged + filtered + quarantined.", note=True),
     )
     why = _reasons(report)
     page.section("Why rows were not used", _or_none(why, "Every row was used."))
-    page.section("Quarantine", _or_none(pd.DataFrame(report["quarantine_sample"]), "Empty."))
-    page.section("Ids", table(_ids(report)), *map(paragraph, _id_samples(report)))
+    page.section("Quarantine: some rows of each reason", _or_none(_sample(report), "Empty."))
+    page.section(
+        "Ids",
+        table(_ids(report)),
+        paragraph("Joined: one id by the rule. Alike: only case or zeros differ.", note=True),
+    )
     capped = pd.DataFrame(report["capped_users"])
     page.section("Users cut by the event cap", _or_none(capped, "None."))
     notes = [(key.replace("_", " "), value) for key, value in report["notes"].items() if value]
@@ -66,17 +73,28 @@ def _reasons(report: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["file", "fate", "why", "rows", "meaning"])
 
 
+def _sample(report: dict[str, Any]) -> pd.DataFrame:
+    lines = [
+        (row["file"], row["row"], row["reason"], _short(row["text"]))
+        for row in report["quarantine_sample"]
+    ]
+    return pd.DataFrame(lines, columns=["file", "row", "reason", "text"])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
 def _ids(report: dict[str, Any]) -> pd.DataFrame:
     lines = [
-        (kind, about["spellings_joined"], about["alike"]) for kind, about in report["ids"].items()
-    ]
-    return pd.DataFrame(lines, columns=["ids", "spellings joined", "alike, kept apart"])
-
-
-def _id_samples(report: dict[str, Any]) -> list[str]:
-    return [
-        f"{kind}: {', '.join(about[sample])}"
+        (
+            kind,
+            about["spellings_joined"],
+            _short(", ".join(about["joined_sample"])),
+            about["alike"],
+            _short(", ".join(about["alike_sample"])),
+        )
         for kind, about in report["ids"].items()
-        for sample in ("joined_sample", "alike_sample")
-        if about[sample]
     ]
+    names = ["ids", "spellings joined", "joined", "alike, kept apart", "alike"]
+    return pd.DataFrame(lines, columns=names)

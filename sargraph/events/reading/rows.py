@@ -155,6 +155,4 @@ def _merge_groups(work: Workspace, rows: Rows) -> Rows:
     ledger_rows: Any = rows.columns["row"]
     work.ledger.record(np.delete(ledger_rows, first), MERGED, "same group")
     merged = rows.select(first[order])
-    return Rows(
-        merged.columns, merged.user, merged.item, query.select(order), rows.counts
-    )
+    return Rows(merged.columns, merged.user, merged.item, query.select(order), rows.counts)

@@ -1,4 +1,4 @@
-"""Sources: whether an entry belongs to search or to recommendation, and what was shown beside it."""
+"""Sources: whether an entry is of search or of recommendation, and what was shown beside it."""
 
 from __future__ import annotations
 

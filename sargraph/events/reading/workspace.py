@@ -48,7 +48,8 @@ def workspace(memory_limit: str = "1GB", threads: int = 0) -> Iterator[Workspace
     Raises ConfigError for a limit DuckDB does not understand.
     """
     with TemporaryDirectory(prefix="sargraph.") as folder:
-        settings: dict[str, Any] = {"temp_directory": f"{folder}/spill", "memory_limit": memory_limit}
+        settings: dict[str, Any] = {"memory_limit": memory_limit}
+        settings["temp_directory"] = f"{folder}/spill"
         if threads:
             settings["threads"] = str(threads)
         try:
