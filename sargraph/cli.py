@@ -7,18 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sargraph import screen
-from sargraph.options import (
-    EmbeddingsDir,
-    EventsDir,
-    GraphDir,
-    Json,
-    Out,
-    Resume,
-    Seed,
-    Set,
-    UserId,
-)
+from sargraph import options, screen
 
 app = typer.Typer(
     name="sargraph",
@@ -36,9 +25,9 @@ def simulate(
     days: Annotated[int | None, typer.Option(help="Number of days [30].")] = None,
     preset: Annotated[str, typer.Option(help="Named world, such as kuaisar or null.")] = "planted",
     format: Annotated[str, typer.Option(help="kuaisar (CSV) or parquet.")] = "kuaisar",
-    seed: Seed = 0,
-    settings: Set = None,
-    json: Json = False,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+    json: options.Json = False,
 ) -> None:
     """Write the logs of a planted world in KuaiSAR's file format, with its truth beside them.
 
@@ -54,12 +43,12 @@ def simulate(
 def ingest(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a path.")],
     source: Annotated[Path, typer.Option(help="Folder of the raw logs.")],
-    out: Out,
-    seed: Seed = 0,
+    out: options.Out,
+    seed: options.Seed = 0,
     threads: Annotated[int, typer.Option(min=0, help="Threads that read (0 = all cores).")] = 0,
     memory_limit: Annotated[str, typer.Option(help="Memory for reading, such as 4GB.")] = "1GB",
-    settings: Set = None,
-    json: Json = False,
+    settings: options.Set = None,
+    json: options.Json = False,
 ) -> None:
     """Read raw logs by a recipe into events; every row is used, merged, filtered or quarantined.
 
@@ -76,7 +65,7 @@ def describe(
     artifact: Annotated[Path, typer.Argument(help="Folder of any artefact.")],
     html: Annotated[Path | None, typer.Option(help="Write an HTML page as well.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown as well.")] = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Say what an artefact holds; of events a card: what they can decide, plots, every fate.
 
@@ -90,15 +79,15 @@ def describe(
 
 @app.command()
 def build(
-    events: EventsDir,
-    out: Out,
+    events: options.EventsDir,
+    out: options.Out,
     everything: Annotated[
         bool,
         typer.Option("--all-events", help="Use held-out events too (for serving, not judging)."),
     ] = False,
-    seed: Seed = 0,
-    settings: Set = None,
-    json: Json = False,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+    json: options.Json = False,
 ) -> None:
     """Build the user-query-item graph from the training events.
 
@@ -112,16 +101,16 @@ def build(
 
 @app.command()
 def train(
-    graph: GraphDir,
-    out: Out,
+    graph: options.GraphDir,
+    out: options.Out,
     model: Annotated[str, typer.Option(help="Embedding model.")] = "uditsr",
     events: Annotated[
         Path | None, typer.Option(help="Events for validation, so that training stops in time.")
     ] = None,
-    seed: Seed = 0,
-    settings: Set = None,
-    resume: Resume = False,
-    json: Json = False,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+    resume: options.Resume = False,
+    json: options.Json = False,
 ) -> None:
     """Train graph embeddings.
 
@@ -135,11 +124,11 @@ def train(
 
 @app.command()
 def virtualise(
-    graph: GraphDir,
-    embeddings: EmbeddingsDir,
-    out: Out,
+    graph: options.GraphDir,
+    embeddings: options.EmbeddingsDir,
+    out: options.Out,
     k: Annotated[int, typer.Option("-k", help="Nearest queries and terms kept per edge.")] = 5,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Give every recommendation edge its virtual query.
 
@@ -153,10 +142,10 @@ def virtualise(
 
 @app.command("explain-edge")
 def explain_edge(
-    graph: GraphDir,
-    user_id: UserId,
+    graph: options.GraphDir,
+    user_id: options.UserId,
     item_id: Annotated[str, typer.Argument(help="Item id.")],
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Read the virtual query of one recommendation edge.
 
@@ -169,10 +158,10 @@ def explain_edge(
 
 @app.command()
 def export(
-    embeddings: EmbeddingsDir,
+    embeddings: options.EmbeddingsDir,
     to: Annotated[str, typer.Option(help="parquet, npy or safetensors.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Write embeddings with their ids to files that other tools read.
 
@@ -185,14 +174,14 @@ def export(
 
 @app.command()
 def fit(
-    events: EventsDir,
-    out: Out,
+    events: options.EventsDir,
+    out: options.Out,
     model: Annotated[str, typer.Option(help="Sequence model.")] = "unisar",
     init: Annotated[Path | None, typer.Option(help="Embeddings to start from.")] = None,
-    seed: Seed = 0,
-    settings: Set = None,
-    resume: Resume = False,
-    json: Json = False,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+    resume: options.Resume = False,
+    json: options.Json = False,
 ) -> None:
     """Fit a sequence model on histories of both sources.
 
@@ -207,10 +196,10 @@ def fit(
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of embeddings or of a sequence model.")],
-    events: EventsDir,
-    out: Out,
-    seed: Seed = 0,
-    json: Json = False,
+    events: options.EventsDir,
+    out: options.Out,
+    seed: options.Seed = 0,
+    json: options.Json = False,
 ) -> None:
     """Judge a model on the held-out choices, popularity and p(item | term) beside it.
 
@@ -224,10 +213,10 @@ def evaluate(
 
 @app.command()
 def index(
-    events: EventsDir,
-    out: Out,
-    seed: Seed = 0,
-    json: Json = False,
+    events: options.EventsDir,
+    out: options.Out,
+    seed: options.Seed = 0,
+    json: options.Json = False,
 ) -> None:
     """Index the users' histories for `similar`.
 
@@ -241,12 +230,12 @@ def index(
 @app.command()
 def similar(
     index: Annotated[Path, typer.Argument(help="Folder of an index.")],
-    user_id: UserId,
+    user_id: options.UserId,
     k: Annotated[int, typer.Option("-k", help="Number of neighbours.")] = 10,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show shared items and terms.")
     ] = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Find the users whose histories are most similar.
 
@@ -261,8 +250,8 @@ def similar(
 def run(
     config: Annotated[Path, typer.Argument(help="TOML file of a run.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of runs.")] = Path("runs"),
-    settings: Set = None,
-    json: Json = False,
+    settings: options.Set = None,
+    json: options.Json = False,
 ) -> None:
     """Walk the whole road by one configuration; finished stages are taken up again.
 
@@ -278,9 +267,9 @@ def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything.")] = Path("quickstart"),
     users: Annotated[int, typer.Option(help="Number of simulated users.")] = 1000,
     days: Annotated[int, typer.Option(help="Number of simulated days.")] = 21,
-    seed: Seed = 0,
-    settings: Set = None,
-    json: Json = False,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+    json: options.Json = False,
 ) -> None:
     """Simulate a platform and walk the whole road to a finished report.
 
@@ -292,7 +281,7 @@ def quickstart(
 
 
 @app.command()
-def doctor(json: Json = False) -> None:
+def doctor(json: options.Json = False) -> None:
     """Print versions, threads, memory and data folders.
 
     Example: sargraph doctor

@@ -44,7 +44,8 @@ class Identifiability:
     `users_with_both`: users with a really timed search and a really timed choice in
     recommendation. `pairs`: S2R and R2S per window. `shared_items`: share of the chosen items
     that two users or more chose. `covered_items`, `covered_events`: shares with a category
-    (or with item terms, where `coverage_of` says so). `verdict`: in words; `passes`: whether it is a yes.
+    (or with item terms, where `coverage_of` says so). `verdict`: in words; `passes`: whether it
+    is a yes.
     """
 
     time_kind: TimeKind

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sargraph.core.errors import DataError
+from sargraph.events.ingest import ingest
 from sargraph.events.reading.core_filter import core_of
+from sargraph.events.schema import CLICK
 
 PAIRS = st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=40)
 
@@ -38,3 +46,97 @@ def test_the_core_is_the_fixed_point(
     core = _naive(pairs, least)
     assert set(np.flatnonzero(kept_user).tolist()) == {u for u, _ in core}
     assert set(np.flatnonzero(kept_item).tolist()) == {i for _, i in core}
+
+
+RECIPE = """
+name = "core"
+time_kind = "ordinal"
+duplicates = "keep"
+[[tables]]
+file = "searches.csv"
+source = "search"
+user = "u"
+item = { column = "i", optional = true }
+time = { column = "t", unit = "ordinal" }
+query = "q"
+[[tables]]
+file = "shown.csv"
+source = "recommend"
+user = "u"
+item = "i"
+time = { column = "t", unit = "ordinal" }
+action = { column = "c", at_least = 1 }
+"""
+SEARCH_ROWS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(-1, 3), st.text("abc ", max_size=5)), max_size=15
+)
+SHOWN_ROWS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 1)), min_size=1, max_size=15
+)
+
+
+def _naive_core(
+    searches: list[tuple[int, int, str]],
+    shown: list[tuple[int, int, int]],
+    min_terms: int,
+    least: tuple[int, int],
+) -> tuple[list[tuple[int, int, str]], list[tuple[int, int, int]]]:
+    """Rows that stay: first by the uses of terms, then by the core of the pairs of choices."""
+    uses = Counter(term for _, _, query in searches for term in set(query.split()))
+    cut = [
+        (u, i, " ".join(term for term in query.split() if uses[term] >= min_terms))
+        for u, i, query in searches
+    ]
+    searches = [
+        new for new, (_, _, query) in zip(cut, searches, strict=True) if new[2] or not query.split()
+    ]
+    pairs = {(u, i) for u, i, _ in searches if i >= 0} | {(u, i) for u, i, c in shown if c}
+    core = _naive(pairs, least) if max(least) > 1 else pairs
+    users, items = {u for u, _ in core}, {i for _, i in core}
+    if max(least) <= 1:
+        return searches, shown
+    return (
+        [row for row in searches if row[0] in users and (row[1] in items or row[1] < 0)],
+        [row for row in shown if row[0] in users and row[1] in items],
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(SEARCH_ROWS, SHOWN_ROWS, st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))
+def test_a_whole_log_keeps_what_plain_loops_keep(
+    searches: list[tuple[int, int, str]],
+    shown: list[tuple[int, int, int]],
+    min_terms: int,
+    min_items: int,
+    min_users: int,
+) -> None:
+    kept = _naive_core(searches, shown, min_terms, (min_items, min_users))
+    rules = [("min_term_uses", min_terms), ("min_user_items", min_items)]
+    rules.append(("min_item_users", min_users))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = [f"{u},{'' if i < 0 else i},{t},{q}\n" for t, (u, i, q) in enumerate(searches)]
+        # Without searches the file still needs a row: one that is out of the count.
+        (folder / "searches.csv").write_text("u,i,t,q\n" + "".join(rows or ["NA,,0,\n"]))
+        rows = [f"{u},{i},{t},{c}\n" for t, (u, i, c) in enumerate(shown)]
+        (folder / "shown.csv").write_text("u,i,t,c\n" + "".join(rows))
+        (folder / "core.toml").write_text(RECIPE)
+        overrides = [f"core.{rule}={least}" for rule, least in rules]
+        if not any(kept):
+            with pytest.raises(DataError, match="gave no event"):
+                ingest(folder / "core.toml", folder, overrides=overrides)
+            return
+        events = ingest(folder / "core.toml", folder, overrides=overrides)
+    items, queries = (*events.items.ids, "-1"), events.queries.ids
+    found = [
+        (int(events.users.ids[events.user[e]]), int(items[events.item[e]]), e)
+        for e in range(len(events))
+    ]
+    is_search = events.is_search
+    assert Counter((u, i, queries[events.query[e]]) for u, i, e in found if is_search[e]) == Counter(
+        (u, i, " ".join(query.split())) for u, i, query in kept[0]
+    )
+    clicked = events.columns["action"] == CLICK
+    assert Counter((u, i, int(clicked[e])) for u, i, e in found if not is_search[e]) == Counter(kept[1])
+    report = events.report
+    assert report["filtered"] == len(searches) + len(shown) - len(kept[0]) - len(kept[1])
