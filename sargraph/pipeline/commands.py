@@ -21,6 +21,7 @@ from sargraph.events.describe import describe_events
 from sargraph.events.events import Events
 from sargraph.events.ingest import ingest
 from sargraph.events.simulate import SimulateConfig, simulate
+from sargraph.events.simulation.published import compare_with_published, mean_distance
 from sargraph.events.split import split_events
 from sargraph.graph.audit import audit
 from sargraph.graph.build import GraphConfig, build_graph
@@ -46,11 +47,19 @@ def simulate_world(
     changes = apply_overrides({k: v for k, v in given.items() if v is not None}, settings)
     written: Any = "csv" if format == "kuaisar" else format
     summary = simulate(out, SimulateConfig.preset(preset, **changes), format=written, seed=seed)
-    return {
+    found = {
         **vars(summary),
         "recommendation_click_rate": summary.recommendation_click_rate,
         "search_click_rate": summary.search_click_rate,
     }
+    return {**found, **_distance(out, written)} if preset == "kuaisar" else found
+
+
+def _distance(logs: Path, format: str) -> dict[str, float]:
+    """How far the overlaps of simulated logs lie from the twelve published ones, on the mean."""
+    events = ingest("synthetic_parquet" if format == "parquet" else "synthetic", logs)
+    points = mean_distance(compare_with_published(events))
+    return {"points_from_the_twelve_published_overlaps": points}
 
 
 def ingest_logs(

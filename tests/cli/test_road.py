@@ -128,3 +128,17 @@ def test_resume_goes_on_from_the_checkpoint(command, world, tmp_path):
                  "--set", "dim=8", "--set", "num_epochs=2"))  # fmt: skip
     whole, resumed = ((tmp_path / name / "tables.safetensors").read_bytes() for name in ("a", "b"))
     assert whole == resumed
+
+
+def test_simulate_knows_named_worlds_and_says_how_far_kuaisar_is(command, tmp_path):
+    arguments = ["--preset", "kuaisar", "--users", 120, "--format", "parquet", "--json"]
+    found = json.loads(done(command("simulate", tmp_path / "logs", *arguments)))
+    assert found["num_users"] == 120
+    assert 0 < found["points_from_the_twelve_published_overlaps"] < 50
+
+
+def test_describe_writes_a_card(command, world, tmp_path):
+    page, text = tmp_path / "card.html", tmp_path / "card.md"
+    done(command("describe", world / "events", "--html", page, "--markdown", text))
+    assert "What it can decide" in text.read_text(encoding="utf-8")
+    assert "What it can decide" in page.read_text(encoding="utf-8")

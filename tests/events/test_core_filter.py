@@ -133,10 +133,12 @@ def test_a_whole_log_keeps_what_plain_loops_keep(
         for e in range(len(events))
     ]
     is_search = events.is_search
-    assert Counter((u, i, queries[events.query[e]]) for u, i, e in found if is_search[e]) == Counter(
-        (u, i, " ".join(query.split())) for u, i, query in kept[0]
-    )
+    assert Counter(
+        (u, i, queries[events.query[e]]) for u, i, e in found if is_search[e]
+    ) == Counter((u, i, " ".join(query.split())) for u, i, query in kept[0])
     clicked = events.columns["action"] == CLICK
-    assert Counter((u, i, int(clicked[e])) for u, i, e in found if not is_search[e]) == Counter(kept[1])
+    assert Counter((u, i, int(clicked[e])) for u, i, e in found if not is_search[e]) == Counter(
+        kept[1]
+    )
     report = events.report
     assert report["filtered"] == len(searches) + len(shown) - len(kept[0]) - len(kept[1])

@@ -47,7 +47,9 @@ def test_mixed_type_ids_have_one_canonical_rule(
     assert _coded(values, type_).ids == sorted(expected)
 
 
-@pytest.mark.parametrize("none", ["", "  ", "NaN", "nan", "null", "NULL", "None", "NA", "<NA>", "\\N"])
+@pytest.mark.parametrize(
+    "none", ["", "  ", "NaN", "nan", "null", "NULL", "None", "NA", "<NA>", "\\N"]
+)
 def test_texts_that_mean_none_are_no_ids(none: str) -> None:
     coded = _coded(["a", none, None, "b"])
     assert coded.ids == ["a", "b"]

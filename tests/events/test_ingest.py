@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
+from sargraph.core.errors import ArtifactError, ConfigError
 from sargraph.core.types import NO_ROW, NO_TIME
 from sargraph.events.events import Events
 from sargraph.events.ingest import ingest
@@ -92,7 +93,10 @@ def test_numbers_given_as_floats_are_the_same_ids(shop: Shop) -> None:
     assert events.users.ids == ("007", "7", "ann", "bob")
     assert "1" in events.items
     about = events.report["ids"]
-    assert (about["user"]["spellings_joined"], about["user"]["joined_sample"]) == (1, ["'7.0' is 7"])
+    assert (about["user"]["spellings_joined"], about["user"]["joined_sample"]) == (
+        1,
+        ["'7.0' is 7"],
+    )
     assert (about["user"]["alike"], about["user"]["alike_sample"]) == (1, ["007 and 7"])
     assert (about["item"]["spellings_joined"], about["item"]["alike"]) == (1, 0)
 
@@ -202,3 +206,28 @@ def test_events_are_sorted_by_user_and_time(simulated: tuple[Events, int, int]) 
     assert np.all(np.diff(events.user) >= 0)
     assert np.all(later | (np.diff(events.user) > 0))
     assert np.all(events.is_search == (events.query != NO_ROW))
+
+
+def test_the_recipe_says_the_memory_and_threads_unless_the_call_does(shop: Shop) -> None:
+    recipe, folder = shop()
+    with pytest.raises(ConfigError, match="memory"):
+        ingest(recipe, folder, overrides=["memory_limit='0.000001KB'"])
+    assert len(ingest(recipe, folder, overrides=["memory_limit='1 GB'", "threads=2"])) == 6
+
+
+def test_an_output_that_cannot_be_made_is_refused_before_the_logs_are_read(
+    shop: Shop, tmp_path: Path
+) -> None:
+    recipe, folder = shop(shown="")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        ingest(recipe, folder, tmp_path / "file" / "out")
+
+
+def test_the_report_page_shows_every_reason_and_runs_no_text(shop: Shop, tmp_path: Path) -> None:
+    rows = ",<script>alert(1)</script>,1700000100,1\n" * 3 + f"ann,{'x' * 300},soon,1\nann,p1,1,1\n"
+    ingest(*shop(shown="user,product,at,clicked\nann,p1,1700000100,1\n" + rows), tmp_path / "out")
+    page = (tmp_path / "out" / "ingest_report.html").read_text(encoding="utf-8")
+    assert "<script>" not in page and page.count("&lt;script&gt;") == 2
+    assert all(reason in page for reason in ("no user id", "unreadable time", "time before 1995"))
+    assert "x" * 60 in page and "x" * 81 not in page

@@ -50,7 +50,9 @@ def with_lookup(shop: Shop) -> Callable[..., Events]:
 
 def test_the_first_word_on_an_id_counts(with_lookup: Callable[..., Events]) -> None:
     rows = "p1,Red  Pumps,sale|new,1,Shoes,10,Pumps\np1,Blue,old,2,Hats,20,Caps\n"
-    events = with_lookup(ITEMS, "items.csv", HEADER + rows + "p9,Unused,x,1,Shoes,0,none\n,?,,,,,\n")
+    events = with_lookup(
+        ITEMS, "items.csv", HEADER + rows + "p9,Unused,x,1,Shoes,0,none\n,?,,,,,\n"
+    )
     assert events.items.names == ("Red Pumps", "p2", "p3")
     terms = [events.terms.ids[t] for t in events.item_terms[0].tolist()]
     assert terms == ["red", "pumps", "#sale", "#new"]
@@ -102,7 +104,9 @@ def test_several_lookups_add_to_one_another(shop: Shop) -> None:
     second = ITEMS.replace("items.csv", "more.csv")
     recipe.write_text(recipe.read_text(encoding="utf-8") + ITEMS + second, encoding="utf-8")
     (folder / "items.csv").write_text(HEADER + "p1,First,a,1,X,0,\n", encoding="utf-8")
-    (folder / "more.csv").write_text(HEADER + "p1,Second,b,1,Y,0,\np2,Two,c,1,Z,0,\n", encoding="utf-8")
+    (folder / "more.csv").write_text(
+        HEADER + "p1,Second,b,1,Y,0,\np2,Two,c,1,Z,0,\n", encoding="utf-8"
+    )
     events = ingest(recipe, folder)
     assert events.items.names == ("First", "Two", "p3")
     assert [events.terms.ids[t] for t in events.item_terms[0]] == ["first", "#a", "second", "#b"]

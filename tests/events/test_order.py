@@ -23,7 +23,9 @@ def _log(rng: np.random.Generator, size: int, num_users: int, num_times: int) ->
     return user, time, rng.integers(-1, 4, size).astype(np.int32)
 
 
-def _naive_order(user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], item: object) -> list[int]:
+def _naive_order(
+    user: npt.NDArray[np.int32], time: npt.NDArray[np.int64], item: object
+) -> list[int]:
     """Sort by user, time, then item for rows without a time, then place."""
     items = np.asarray(item)
     return sorted(

@@ -116,7 +116,10 @@ def test_dedup_policy_keep_first_last_count(
     rows = "".join(f"ann,p1,1700000100,1,{place},{place + 1}\n" for place in (1, 2, 3))
     recipe, folder = shop(
         shown="user,product,at,clicked,place,strength\n" + rows,
-        recipe=('item = "product"\n', 'item = "product"\nposition = "place"\nweight = "strength"\n'),
+        recipe=(
+            'item = "product"\n',
+            'item = "product"\nposition = "place"\nweight = "strength"\n',
+        ),
     )
     events = ingest(recipe, folder, tmp_path / policy, overrides=[f"duplicates={policy}"])
     assert _shown(events) == expected

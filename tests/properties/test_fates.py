@@ -112,7 +112,9 @@ def test_rows_are_used_merged_filtered_or_quarantined(
         (folder / "recipe.toml").write_text(RECIPE.format(**rules), encoding="utf-8")
         sizes = {
             f"{stem}.{rules['format']}": _write(
-                folder / "logs" / f"{stem}.{rules['format']}", [*rows, *GOOD], [b for b in broken if b < len(rows)]
+                folder / "logs" / f"{stem}.{rules['format']}",
+                [*rows, *GOOD],
+                [b for b in broken if b < len(rows)],
             )
             for stem, rows in (("a", searches), ("b", shown))
         }
