@@ -59,7 +59,7 @@ def writing(
     artefact is replaced; any other existing non-empty folder is refused with ArtifactError.
     """
     target = Path(path)
-    _refuse_foreign_folder(target)
+    refuse_foreign_folder(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -173,7 +173,8 @@ def _content_hash(files: Mapping[str, str], beside: Sequence[str]) -> str:
     return hash_of({name: digest for name, digest in files.items() if name not in beside})
 
 
-def _refuse_foreign_folder(target: Path) -> None:
+def refuse_foreign_folder(target: Path) -> None:
+    """Raise ArtifactError where something that is no artefact would be overwritten."""
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not is_artifact(target)):
         raise ArtifactError(f"{target} exists and is not an artefact; choose another --out")
 

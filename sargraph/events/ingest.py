@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sargraph.core.artifact import refuse_foreign_folder
 from sargraph.core.errors import ArtifactError, DataError
 from sargraph.core.progress import progress
 from sargraph.events.events import Events
@@ -75,6 +76,7 @@ def ingest(
 
 def _require_place(out: Path) -> None:
     """Refuse an output folder that cannot be made, before the logs are read."""
+    refuse_foreign_folder(out)
     place = next(folder for folder in out.absolute().parents if folder.exists())
     try:
         TemporaryDirectory(prefix=".sargraph.", dir=place).cleanup()

@@ -16,7 +16,8 @@ import pytest
 
 from sargraph.core.artifact import MANIFEST
 
-from .malformed_cases import CASES, Case, Shop
+from .malformed_cases import CASES
+from .malformed_shop import Case, Shop
 
 LIMIT_SECONDS = 60
 
@@ -37,22 +38,11 @@ def in_time() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-NOT_YET = {
-    "quote open at the end": "the line end of the last line counts as a row",
-    "quote open in the middle": "the line end of the last line counts as a row",
-    "encoding that is no text": "not told apart from encodings of texts",
-    "pattern that is no pattern": "the error of the search for files is not caught",
-    "file of no name": "the error of the search for files is not caught",
-}
-
-
 def _param(case: Case):
-    why = NOT_YET.get(case.name)
-    marks = [pytest.mark.xfail(strict=True, reason=why)] if why else []
-    return pytest.param(case, id=case.name, marks=marks)
+    return pytest.param(case, id=case.name)
 
 
-@pytest.mark.parametrize("case", map(_param, CASES))
+@pytest.mark.parametrize("case", [_param(case) for case in CASES])
 def test_malformed(case: Case, command, tmp_path: Path, monkeypatch) -> None:
     shop = Shop(tmp_path / "home")
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from sargraph.core.errors import ArtifactError, ConfigError
+from sargraph.core.errors import ArtifactError, BadInputError
 from sargraph.core.types import NO_ROW, NO_TIME
 from sargraph.events.events import Events
 from sargraph.events.ingest import ingest
@@ -208,11 +208,10 @@ def test_events_are_sorted_by_user_and_time(simulated: tuple[Events, int, int]) 
     assert np.all(events.is_search == (events.query != NO_ROW))
 
 
-def test_the_recipe_says_the_memory_and_threads_unless_the_call_does(shop: Shop) -> None:
-    recipe, folder = shop()
-    with pytest.raises(ConfigError, match="memory"):
-        ingest(recipe, folder, overrides=["memory_limit='0.000001KB'"])
-    assert len(ingest(recipe, folder, overrides=["memory_limit='1 GB'", "threads=2"])) == 6
+@pytest.mark.parametrize("limit", ["plenty", "", "1 horse", "1KB"])
+def test_a_memory_limit_that_is_none_is_refused(shop: Shop, limit: str) -> None:
+    with pytest.raises(BadInputError, match="memory"):
+        ingest(*shop(), memory_limit=limit)
 
 
 def test_an_output_that_cannot_be_made_is_refused_before_the_logs_are_read(
@@ -230,4 +229,4 @@ def test_the_report_page_shows_every_reason_and_runs_no_text(shop: Shop, tmp_pat
     page = (tmp_path / "out" / "ingest_report.html").read_text(encoding="utf-8")
     assert "<script>" not in page and page.count("&lt;script&gt;") == 2
     assert all(reason in page for reason in ("no user id", "unreadable time", "time before 1995"))
-    assert "x" * 60 in page and "x" * 81 not in page
+    assert "x" * 50 in page and "x" * 81 not in page

@@ -25,8 +25,8 @@ item = "what"
 query = "what"
 action = { column = "kind", values = { click = "click", buy = "buy" } }
 slate = { column = "shown", list = "|" }
-attribution = { column = "kind", opens = ["search"], ends = ["home"], within = "visit", minutes = 10 }
-"""
+attribution = { column = "kind", opens = ["search"], ends = ["home"], WITHIN }
+""".replace("WITHIN", 'within = "visit", minutes = 10')
 HEADER = "user,visit,at,kind,what,shown\n"
 LOG = """ann,1,1700000000,click,p1,
 ann,1,1700000010,search,Red Shoes,

@@ -21,7 +21,12 @@ def find_files(folder: Path, source: FileSource) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"no such folder: {folder}; give the folder that holds the raw logs")
-    paths = sorted(path for path in folder.glob(source.file) if path.is_file())
+    try:
+        paths = sorted(path for path in folder.glob(source.file) if path.is_file())
+    except (ValueError, NotImplementedError) as error:
+        raise RecipeError(
+            f"'{source.file}' is no file name or pattern ({error}); mend it"
+        ) from None
     if len(paths) > 1 and not source.many:
         found = ", ".join(path.name for path in paths[:5])
         raise DataError(
@@ -50,6 +55,7 @@ def plain_text(path: Path, encoding: str, scratch: Path) -> Path:
     """
     try:
         is_utf8 = codecs.lookup(encoding).name == "utf-8"
+        "".encode(encoding)  # refuses codecs that are none of texts, such as base64
     except LookupError:
         raise RecipeError(f"unknown encoding '{encoding}' for {path.name}; try utf-8") from None
     if is_utf8 and path.suffix != ".gz" and not _mixes_line_ends(path):

@@ -85,7 +85,11 @@ def _csv_rejects(work: Workspace, table: str, path: Path) -> list[Reject]:
     rejects: list[Reject] = []
     swallowed = 0
     for row, kind, text in found:
-        lines = (text or "").split("\n") if kind == "UNQUOTED VALUE" else [text or ""]
+        lines = (
+            (text or "").removesuffix("\n").split("\n")
+            if kind == "UNQUOTED VALUE"
+            else [text or ""]
+        )
         if len(lines) > 1 and len(text) >= MAX_REJECT_TEXT:
             raise DataError(
                 f'{path}: the quote in row {row + swallowed} ("{lines[0][:40]}") does not close; '

@@ -77,6 +77,8 @@ class RawTable:
 
     def _unreadable(self, error: duckdb.Error) -> DataError:
         reason = str(error).strip().splitlines()[0]
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return DataError(f"{self.path}: {reason}; give a larger --memory-limit")
         return DataError(f"{self.path} cannot be read ({reason}); mend or fetch the file again")
 
     def row_numbers(self) -> IntArray:
