@@ -2,10 +2,13 @@
 
     python benchmarks/graph.py [--json] [--edges N] [--nodes N] [--events N] [--batches N]
 
-Build: `build_graph` on random events. Sampling: fan-out [10, 5], one tree and one as-of time per
+Build: `build_graph` on random events; with every neighbour list that a sampler needs; beside plain
+pandas that cuts the same five edge tables out of a frame and checks nothing, and beside the floor
+of copying the columns of as many edges. Sampling: fan-out [10, 5], one tree and one as-of time per
 seed, without replacement, relabelled; beside a vectorised NumPy sampler that does the same job on
-the same CSR, in turns. One process, one thread. Figures are medians over rounds: per CPU second,
-and per second of wall time beside it; the first calls (compilation) are reported apart.
+the same CSR, and beside the floor of reading as many random places. All take turns in one process
+on one thread. Figures are medians over rounds: per CPU second, and per second of wall time beside
+it; the first calls (compilation) are reported apart, peak memory is that of the whole process.
 """
 
 from __future__ import annotations
@@ -19,82 +22,21 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from graph_data import SPAN, START, make_events, make_graph
+from graph_peers import NumpySampler, frame_of, pandas_edges
 from machine import goal, print_line
-from numpy_sampler import NumpySampler
 
-from sargraph.core.ragged import Ragged
 from sargraph.core.rng import make_rng
-from sargraph.core.types import NO_ROW, IntArray
-from sargraph.events.events import Events
-from sargraph.events.schema import CLICK, COLUMNS, RECOMMEND, SEARCH
-from sargraph.events.vocabulary import Vocabulary
+from sargraph.core.types import IntArray
 from sargraph.graph.build import build_graph
-from sargraph.graph.graph import CLICKED, EdgeTable, Graph
+from sargraph.graph.graph import CLICKED, Graph
 from sargraph.graph.interop import reverse_of
 from sargraph.graph.sample import NeighbourSampler
 
-START, SPAN = 1_600_000_000_000, 10_000_000_000
 FAN_OUT = (10, 5)
 FAN_OUTS = {reverse_of(CLICKED): (FAN_OUT[0], 0), CLICKED: (0, FAN_OUT[1])}
 BATCH = 1024
 BUILD_GOAL, SAMPLE_GOAL = 500_000, 15_000_000
-
-
-def skewed(rng: np.random.Generator, limit: int, size: int) -> np.ndarray:
-    """Rows with a long tail: the first tenth of the rows gets a fifth of the draws and more."""
-    return (limit * rng.random(size) ** 1.5).astype(np.int64)
-
-
-def vocabularies(**sizes: int) -> dict[str, Vocabulary]:
-    """Made-up ids of each node type."""
-    return {kind: Vocabulary([f"{kind}{i}" for i in range(n)]) for kind, n in sizes.items()}
-
-
-def make_events(num_events: int) -> Events:
-    """Random events, a third of them searches, 25 per user, three terms per query."""
-    rng = make_rng(0, "benchmark events")
-    sizes = {
-        "user": max(2, num_events // 25),
-        "item": max(2, num_events // 50),
-        "query": max(2, num_events // 40),
-        "term": max(2, num_events // 200),
-    }
-    is_search = rng.random(num_events) < 0.33
-    user = np.sort(rng.integers(sizes["user"], size=num_events))
-    when = START + rng.integers(SPAN, size=num_events)
-    columns = {
-        "time": when[np.lexsort((when, user))],
-        "source": np.where(is_search, SEARCH, RECOMMEND),
-        "action": np.full(num_events, CLICK),
-        "user": user,
-        "item": skewed(rng, sizes["item"], num_events),
-        "query": np.where(is_search, skewed(rng, sizes["query"], num_events), NO_ROW),
-        "session": np.arange(num_events) // 3,
-        "position": np.full(num_events, NO_ROW),
-        "weight": np.ones(num_events),
-    }
-    terms = rng.integers(sizes["term"], size=3 * sizes["query"])
-    return Events(
-        columns={name: columns[name].astype(kind) for name, kind in COLUMNS.items()},
-        vocabularies=vocabularies(**sizes),
-        query_terms=Ragged.from_lengths(terms, np.full(sizes["query"], 3)),
-        item_terms=Ragged.from_lengths(np.empty(0, np.int64), np.zeros(sizes["item"], np.int64)),
-    )
-
-
-def make_graph(num_nodes: int, num_edges: int) -> Graph:
-    """Half users, half items, one timed edge type."""
-    rng = make_rng(0, "benchmark graph")
-    half = num_nodes // 2
-    user = np.sort(rng.integers(half, size=num_edges))
-    when = START + rng.integers(SPAN, size=num_edges)
-    nothing = Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
-    return Graph(
-        vocabularies=vocabularies(user=half, item=half),
-        edges={CLICKED: EdgeTable.of(user, skewed(rng, half, num_edges), time=when)},
-        query_terms=nothing,
-        item_terms=nothing,
-    )
 
 
 @dataclass(frozen=True)
@@ -123,19 +65,44 @@ def rates(name: str, runs: list[Measure]) -> dict[str, float]:
 
 
 def build_figures(num_events: int, rounds: int) -> dict[str, float]:
-    """Edges per second of `build_graph`."""
+    """Edges per second of `build_graph`, alone and with its neighbour lists; pandas; copying."""
     events = make_events(num_events)
-    runs = [
-        Measure.of(lambda: sum(map(len, build_graph(events).edges.values()))) for _ in range(rounds)
-    ]
-    return rates("build", runs)
+    log = frame_of(events)
+    columns = [events.columns[name] for name in ("user", "item", "time", "weight", "query")]
+    columns += [events.columns["position"], np.arange(num_events)]
+    work: dict[str, Callable[[], int]] = {
+        "build": lambda: num_edges(build_graph(events)),
+        "build_with_lists": lambda: _with_lists(build_graph(events)),
+        "pandas": lambda: sum(map(len, pandas_edges(log, events))),
+        "copy": lambda: sum(len(column.copy()) for column in columns) // len(columns),
+    }
+    runs: dict[str, list[Measure]] = {name: [] for name in work}
+    for _ in range(rounds):
+        for name, call in work.items():
+            runs[name].append(Measure.of(call))
+    assert runs["build"][0].count == runs["pandas"][0].count, "the peer does another job"
+    return {key: rate for name, found in runs.items() for key, rate in rates(name, found).items()}
+
+
+def num_edges(graph: Graph) -> int:
+    """Edges of all types."""
+    return sum(map(len, graph.edges.values()))
+
+
+def _with_lists(graph: Graph) -> int:
+    """Edges of a graph whose every type is grouped by both of its ends, each sorted by time."""
+    for edge_type in graph.edges:
+        graph.csr(edge_type)
+        graph.csr(edge_type, reverse=True)
+    return num_edges(graph)
 
 
 def sample_figures(num_nodes: int, num_edges: int, batches: int) -> dict[str, float]:
-    """Edges per second of both samplers, in turns; and what came before the first draw."""
+    """Edges per second of both samplers and of bare reads, in turns; and the time before them."""
     graph = make_graph(num_nodes, num_edges)
-    rng = make_rng(0, "benchmark seeds")
-    peer = NumpySampler(graph.csr(CLICKED), graph.csr(CLICKED, reverse=True), FAN_OUT)
+    rng = make_rng(0, "benchmark graph seeds")
+    by_user = graph.csr(CLICKED)
+    peer = NumpySampler(by_user, graph.csr(CLICKED, reverse=True), FAN_OUT)
     started = time.process_time()
     sampler = NeighbourSampler(graph, FAN_OUTS)
     prepared = time.process_time() - started
@@ -146,12 +113,14 @@ def sample_figures(num_nodes: int, num_edges: int, batches: int) -> dict[str, fl
     def numpy(users: IntArray, as_of: IntArray) -> int:
         return peer.sample(users, as_of, rng)
 
-    runs: dict[str, list[Measure]] = {"sample": [], "numpy": []}
+    runs: dict[str, list[Measure]] = {"sample": [], "numpy": [], "read": []}
     for _ in range(batches + 1):
         users = rng.integers(num_nodes // 2, size=BATCH)
         as_of = START + SPAN // 2 + rng.integers(SPAN // 2, size=BATCH)
         for name, work in (("sample", ours), ("numpy", numpy)):
             runs[name].append(Measure.of(partial(work, users, as_of)))
+        places = rng.integers(num_edges, size=runs["sample"][-1].count)
+        runs["read"].append(Measure.of(lambda p=places: len(by_user.indices[p] + by_user.edge[p])))
     return {
         "sampler_preparation_cpu_seconds": prepared,
         "sampler_first_call_cpu_seconds": runs["sample"][0].cpu,
@@ -159,6 +128,7 @@ def sample_figures(num_nodes: int, num_edges: int, batches: int) -> dict[str, fl
         "numpy_edges_per_batch": statistics.mean(run.count for run in runs["numpy"]),
         **rates("sample", runs["sample"][1:]),
         **rates("numpy", runs["numpy"][1:]),
+        **rates("read", runs["read"][1:]),
     }
 
 
@@ -174,9 +144,9 @@ def main() -> None:
     given = parser.parse_args()
     figures = build_figures(given.events, given.rounds)
     figures |= sample_figures(given.nodes, given.edges, given.batches)
-    figures["speed_up_over_numpy"] = (
-        figures["sample_edges_per_cpu_second"] / figures["numpy_edges_per_cpu_second"]
-    )
+    for ours, peer in (("build", "pandas"), ("sample", "numpy")):
+        speeds = [figures[f"{name}_edges_per_cpu_second"] for name in (ours, peer)]
+        figures[f"{ours}_over_{peer}"] = speeds[0] / speeds[1]
     figures["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     goals = [
         goal(name, figures[name], limit, at_least=True)

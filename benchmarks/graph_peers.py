@@ -1,13 +1,38 @@
-"""The peer of the sampling benchmark: the same job in whole-array NumPy, no compiled loop."""
+"""The peers of the graph benchmark: the same jobs in plain pandas and in whole-array NumPy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from sargraph.core.types import IntArray
+from sargraph.core.types import NO_ROW, IntArray
+from sargraph.events.events import Events
+from sargraph.events.schema import POSITIVE_ACTIONS, SEARCH
 from sargraph.graph.csr import CSR
+
+EDGE = ["time", "weight", "position", "row"]
+
+
+def pandas_edges(log: pd.DataFrame, events: Events) -> list[pd.DataFrame]:
+    """The five edge tables of `build_graph` from the events as a frame, none of them checked."""
+    chosen = log[log["action"].isin(POSITIVE_ACTIONS) & (log["item"] != NO_ROW)]
+    found = chosen[chosen["source"] == SEARCH]
+    searched = log[(log["source"] == SEARCH) & (log["query"] != NO_ROW)]
+    terms = events.query_terms
+    return [
+        chosen.loc[chosen["source"] != SEARCH, ["user", "item", *EDGE]],
+        found[["user", "item", "query", *EDGE]],
+        searched.drop_duplicates(["user", "session", "query"])[["user", "query", *EDGE]],
+        found.loc[found["query"] != NO_ROW, ["query", "item", *EDGE]],
+        pd.DataFrame({"query": terms.row_of_value, "term": terms.values}),
+    ]
+
+
+def frame_of(events: Events) -> pd.DataFrame:
+    """The columns of the events as a frame, with their row."""
+    return pd.DataFrame(events.columns).rename_axis("row").reset_index()
 
 
 @dataclass(frozen=True)
