@@ -58,7 +58,9 @@ def frame(title: str, table: pd.DataFrame, as_json: bool) -> None:
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="")
     for column in table.columns:
         numeric = table[column].dtype.kind in "fiu"
-        shown.add_column(str(column), justify="right" if numeric else "left")
+        # Spaces let a long heading wrap where an underscore would be cut off.
+        heading = str(column).replace("_", " ")
+        shown.add_column(heading, justify="right" if numeric else "left")
     for row in table.itertuples(index=False):
         shown.add_row(*(_readable(value) for value in row))
     Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False).print(shown)

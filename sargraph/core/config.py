@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Config)
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises ConfigError for a missing file, bad encoding or bad syntax."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"no such configuration file: {path}; give the path of a TOML file"

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 from sargraph.core.artifact import refuse_foreign_folder
 from sargraph.core.errors import ArtifactError, DataError
-from sargraph.core.progress import progress
 from sargraph.events.events import Events
 from sargraph.events.reading.assemble import assemble
 from sargraph.events.reading.core_filter import keep_core
@@ -21,12 +20,12 @@ from sargraph.events.reading.ledger import USED
 from sargraph.events.reading.log import unite
 from sargraph.events.reading.lookups import read_texts
 from sargraph.events.reading.policies import cap_users, settle_duplicates
-from sargraph.events.reading.raw import open_raw
+from sargraph.events.reading.raw import RawTable, open_raw
 from sargraph.events.reading.report import about_ids, report_of
 from sargraph.events.reading.report_page import report_page
 from sargraph.events.reading.rows import read_rows
 from sargraph.events.reading.workspace import Workspace, workspace
-from sargraph.events.recipe import Recipe, read_recipe
+from sargraph.events.recipe import Recipe, Table, read_recipe
 from sargraph.events.transitions import transitions_of
 
 
@@ -116,16 +115,14 @@ def _read(work: Workspace, recipe: Recipe, folder: Path, seed: int, now: int) ->
 
 
 def _read_tables(work: Workspace, recipe: Recipe, folder: Path, now: int) -> list[Rows]:
-    """The usable rows of every file, in the order of the recipe."""
-    found = [(table, path) for table in recipe.tables for path in require_files(folder, table)]
+    """The usable rows of every table, in the order of the recipe."""
+    found = [(table, require_files(folder, table)) for table in recipe.tables]
     return [
-        read_rows(
-            work,
-            open_raw(work, path, table),
-            path.relative_to(folder).as_posix(),
-            table,
-            recipe,
-            now,
-        )
-        for table, path in progress(found, "reading logs")
+        read_rows(work, table, [_opened(work, path, folder, table) for path in paths], recipe, now)
+        for table, paths in found
     ]
+
+
+def _opened(work: Workspace, path: Path, folder: Path, table: Table) -> tuple[str, RawTable]:
+    """A file's name in the ledger, and the file."""
+    return path.relative_to(folder).as_posix(), open_raw(work, path, table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from sargraph.core.config import Config, apply_overrides, parse_config, read_tom
 from sargraph.core.errors import BadInputError, RecipeError, nearest
 from sargraph.events.contradictions import contradiction
 from sargraph.events.reading.recipe_fields import (
+    MAX_MINUTES,
     ActionRule,
     Attribution,
     IdColumn,
@@ -132,7 +134,7 @@ class Recipe(Config):
     """What times are."""
     query_kind: QueryKind = "real"
     """Where query texts come from."""
-    session_gap_minutes: float = Field(30.0, gt=0)
+    session_gap_minutes: float = Field(30.0, gt=0, le=MAX_MINUTES)
     """A longer pause ends a session."""
     max_query_terms: int = Field(100, ge=1)
     """Further terms of a query are cut, and counted."""
@@ -184,8 +186,9 @@ def read_recipe(recipe: str | Path | Recipe, overrides: Sequence[str] = ()) -> R
 
 def _locate(recipe: str | Path) -> Path:
     path = Path(recipe)
-    if path.is_file():
-        return path
+    with suppress(OSError):  # a name too long for a file
+        if path.is_file():
+            return path
     shipped = shipped_recipes()
     if str(recipe) in shipped:
         return shipped[str(recipe)]

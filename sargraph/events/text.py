@@ -9,7 +9,15 @@ from typing import NamedTuple
 from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.reading.tokens import TOKENISERS, WHOLE_NUMBER, canonical_id, normalise
 
-__all__ = ["WHOLE_NUMBER", "Query", "as_set", "canonical_id", "normalise", "parse_terms"]
+__all__ = [
+    "WHOLE_NUMBER",
+    "Query",
+    "as_set",
+    "canonical_id",
+    "normalise",
+    "parse_ids",
+    "parse_terms",
+]
 
 
 class Query(NamedTuple):
@@ -38,14 +46,25 @@ def parse_terms(raw: str | None, column: TermsColumn) -> tuple[list[str], bool]:
 
     A list that cannot be read gives no terms and False; an empty value gives no terms and True.
     """
+    entries, is_readable = parse_entries(raw, column)
+    tokenise = TOKENISERS[column.tokens]
+    return [column.prefix + term for entry in entries for term in tokenise(entry)], is_readable
+
+
+def parse_ids(raw: str | None, column: TermsColumn) -> tuple[list[str], bool]:
+    """As `parse_terms`, of a list of ids, whose white space and signs are their own."""
+    entries, is_readable = parse_entries(raw, column)
+    return [id_ for id_ in map(canonical_id, entries) if id_], is_readable
+
+
+def parse_entries(raw: str | None, column: TermsColumn) -> tuple[list[str], bool]:
+    """The entries of one raw value that are not `missing`, and whether it was readable."""
     if raw is None or not raw.strip():
         return [], True
     entries = _entries(raw, column.list)
     if entries is None:
         return [], False
-    tokenise = TOKENISERS[column.tokens]
-    kept = [entry for entry in entries if entry.strip() not in column.missing]
-    return [column.prefix + term for entry in kept for term in tokenise(entry)], True
+    return [entry for entry in entries if entry.strip() not in column.missing], True
 
 
 def _entries(raw: str, how: str | None) -> list[str] | None:

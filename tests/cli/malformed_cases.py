@@ -116,6 +116,37 @@ ROWS = [
          fates={"unreadable time": 1}, used=2),
 ]  # fmt: skip
 
+SPREAD = [
+    Case("number beyond 32 bits", rows("ann,p1,1700000101,3e9"), used=4),
+    refused("JSON line of 17 MB", jsonl('{"user": "' + "x" * 17_000_000 + '"}'), "shown.jsonl"),
+    refused("JSON lines that end like old ones", jsonl('{"user": "ann"}\r{"user": "bob"}'),
+            "shown.jsonl"),
+    refused("UTF-16 without its mark", also(shown((HEADER + GOOD).encode("utf-16-be")[1:]),
+            change('"shown.csv"', '"shown.csv"\nencoding = "utf-16"')), "is not utf-16"),
+    refused("encoding of a codec that is none", change('"shown.csv"',
+            '"shown.csv"\nencoding = "undefined"'), "undefined"),
+    refused("file called like a folder", change('"shown.csv"', '"."'), "'.'"),
+    refused("file of a name too long", change('"shown.csv"', repr("x" * 5000)), "no file name"),
+    refused("gap of a session without end", more("--set", "session_gap_minutes=inf"),
+            "session_gap_minutes"),
+    refused("gap of a session that no clock counts", more("--set", "session_gap_minutes=1e300"),
+            "session_gap_minutes"),
+    refused("condition without end", change('query = "text"',
+            'query = "text"\nkeep = [{ column = "at", at_least = inf }]'), "at_least"),
+    refused("offset that no zone has", change('unit = "s" }\naction',
+            'unit = "iso", utc_offset = "+99:99" }\naction'), "utc_offset"),
+    refused("a hundred thousand threads", more("--threads", "100000"), "100000 threads"),
+    refused("less than no memory", more("--memory-limit", "-1GB"), "memory limit '-1GB'"),
+    Case("recipe with a byte order mark", lambda s: s.recipe.write_text(
+         "\ufeff" + s.recipe.read_text(encoding="utf-8"), encoding="utf-8"), used=3),
+    Case("folder called like a column", lambda s: s.move("user=bob"), used=3),
+    Case("folder called like a pattern", lambda s: s.move("logs[1]*"), used=3),
+    Case("places that no gap can span", also(change('unit = "s"', 'unit = "ordinal"'),
+         change('name = "shop"', 'name = "shop"\ntime_kind = "ordinal"'),
+         rows(f"ann,p1,{2**63 - 1},1", f"ann,p1,{-(2**63) + 1},1")),
+         fates={"unreadable time": 2}, used=3),
+]  # fmt: skip
+
 QUERIES = [
     Case("code as a query list", queries("\"[__import__('os').system('touch executed')]\"",
          json_list=True), notes={"unreadable_list": 1}, used=2),
@@ -191,4 +222,4 @@ SETTINGS = [
     refused("output that is a file", out_is_a_file, "out"),
 ]  # fmt: skip
 
-CASES = [*FILES, *ROWS, *QUERIES, *TIMES, *RECIPES, *SETTINGS]
+CASES = [*FILES, *ROWS, *SPREAD, *QUERIES, *TIMES, *RECIPES, *SETTINGS]

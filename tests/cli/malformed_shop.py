@@ -42,19 +42,16 @@ class Shop:
 
     home: Path
     out: Path = field(init=False)
+    logs: Path = field(init=False)
     more: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.out = self.home / "out"
+        self.logs = self.home / "logs"
         self.logs.mkdir(parents=True)
         self.recipe.write_text(RECIPE, encoding="utf-8")
         self.write("searches.csv", SEARCHES)
         self.write("shown.csv", HEADER + GOOD)
-
-    @property
-    def logs(self) -> Path:
-        """The source folder."""
-        return self.home / "logs"
 
     @property
     def recipe(self) -> Path:
@@ -67,8 +64,12 @@ class Shop:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
+    def move(self, name: str) -> None:
+        """Give the source folder another name."""
+        self.logs = self.logs.rename(self.home / name)
+
     def change(self, old: str, new: str) -> None:
-        """Change the recipe."""
+        """Change the recipe, wherever the text stands."""
         text = self.recipe.read_text(encoding="utf-8")
         assert old in text
         self.recipe.write_text(text.replace(old, new), encoding="utf-8")

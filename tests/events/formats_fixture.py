@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sargraph.events.events import Events
+from sargraph.events.ingest import ingest
 from sargraph.events.reading.raw import RawTable, open_raw
 from sargraph.events.reading.workspace import Workspace
 from sargraph.events.recipe import FileSource
+from sargraph.events.schema import SOURCES
 
 
 def write_log(path: Path, format_: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -45,6 +49,40 @@ def scan_of(raw: RawTable, *names: str) -> list[tuple[object, ...]]:
 def rows_of(work: Workspace, path: Path, *names: str, **how: object) -> list[tuple[object, ...]]:
     """The values of some columns of a file."""
     return scan_of(open_file(work, path, **how), *names)
+
+
+def ingest_files(
+    folder: Path, recipe: str, files: Mapping[str, str | bytes], logs: str = "logs", **how: Any
+) -> Events:
+    """Write files below `folder / logs` and read them by the text of a recipe; saved in `out`."""
+    for name, content in files.items():
+        path = folder / logs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+    return ingest(folder / "recipe.toml", folder / logs, folder / "out", **how)
+
+
+def parquet_bytes(**columns: Any) -> bytes:
+    """A Parquet file as bytes."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def lines_of(events: Events) -> list[tuple[str, str, int, str, str]]:
+    """(user, item, time, source, query) of each event, by their ids; empty = none."""
+    items, queries = (*events.items.ids, ""), (*events.queries.ids, "")
+    return [
+        (
+            events.users.ids[events.user[row]],
+            items[events.item[row]],
+            int(events.time[row]),
+            SOURCES[events.columns["source"][row]],
+            queries[events.query[row]],
+        )
+        for row in range(len(events))
+    ]
 
 
 def write_file(path: Path, content: str | bytes) -> Path:

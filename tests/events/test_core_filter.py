@@ -16,6 +16,8 @@ from sargraph.events.ingest import ingest
 from sargraph.events.reading.core_filter import core_of
 from sargraph.events.schema import CLICK
 
+from .formats_fixture import ingest_files
+
 PAIRS = st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=40)
 
 
@@ -44,8 +46,10 @@ def test_the_core_is_the_fixed_point(
     item = np.array([i for _, i in sorted(pairs)], dtype=np.int64)
     kept_user, kept_item = core_of(user, item, (8, 8), least)
     core = _naive(pairs, least)
-    assert set(np.flatnonzero(kept_user).tolist()) == {u for u, _ in core}
-    assert set(np.flatnonzero(kept_item).tolist()) == {i for _, i in core}
+    users, items = {u for u, _ in core}, {i for _, i in core}
+    everything = set(range(8))  # a bound of 0 keeps all
+    assert set(np.flatnonzero(kept_user).tolist()) == (users if least[0] else everything)
+    assert set(np.flatnonzero(kept_item).tolist()) == (items if least[1] else everything)
 
 
 RECIPE = """
@@ -91,10 +95,12 @@ def _naive_core(
         new for new, (_, _, query) in zip(cut, searches, strict=True) if new[2] or not query.split()
     ]
     pairs = {(u, i) for u, i, _ in searches if i >= 0} | {(u, i) for u, i, c in shown if c}
-    core = _naive(pairs, least) if max(least) > 1 else pairs
+    core = _naive(pairs, least)
     users, items = {u for u, _ in core}, {i for _, i in core}
-    if max(least) <= 1:
-        return searches, shown
+    if not least[0]:
+        users = set(range(4))  # a bound of 0 keeps all
+    if not least[1]:
+        items = set(range(4))
     return (
         [row for row in searches if row[0] in users and (row[1] in items or row[1] < 0)],
         [row for row in shown if row[0] in users and row[1] in items],
@@ -142,3 +148,14 @@ def test_a_whole_log_keeps_what_plain_loops_keep(
     )
     report = events.report
     assert report["filtered"] == len(searches) + len(shown) - len(kept[0]) - len(kept[1])
+
+
+def test_the_rows_of_one_search_use_a_term_once(tmp_path: Path) -> None:
+    recipe = RECIPE.replace('query = "q"', 'query = "q"\nsearch = "s"', 1)
+    rows = [f"0,{item},{item},rare,1\n" for item in range(3)]
+    rows += [f"0,9,{9 + search},common,{9 + search}\n" for search in range(3)]
+    searches = "u,i,t,q,s\n" + "".join(rows)
+    files = {"searches.csv": searches, "shown.csv": "u,i,t,c\n0,1,20,1\n"}
+    events = ingest_files(tmp_path, recipe, files, overrides=["core.min_term_uses=3"])
+    assert events.terms.ids == ("common",)
+    assert events.report["filtered_by_reason"] == {"rare terms": 3}

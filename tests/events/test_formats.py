@@ -106,7 +106,20 @@ def test_a_quote_that_swallows_the_rest_of_a_file_is_refused(
 def test_blank_lines_are_no_rows(work: Workspace, tmp_path: Path) -> None:
     raw = open_file(work, write_file(tmp_path / "a.csv", "id,kw\n1,a\n\n\n\n3,b\nshort\n\n"))
     assert scan_of(raw, "id") == [("1",), ("3",)]
-    assert [text for _, _, text in raw.rejects] == ["short"]
+    assert raw.rejects == [(3, "wrong number of columns", "short")]
+    assert raw.row_numbers().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_before_a_refused_row_do_not_move_the_numbers(
+    work: Workspace, tmp_path: Path, end: str
+) -> None:
+    lines = ["id,kw", "1,a", "", "", "short", '2,"x', "", 'y"', "", "z", "3,b", ""]
+    raw = open_file(work, write_file(tmp_path / "a.csv", end.join(lines)))
+    found = [(key, text.replace("\r", "")) for key, text in scan_of(raw, "id", "kw")]
+    assert found == [("1", "a"), ("2", "x\n\ny"), ("3", "b")]
+    assert [(row, text.strip()) for row, _, text in raw.rejects] == [(2, "short"), (4, "z")]
+    assert raw.row_numbers().tolist() == [1, 3, 5]
 
 
 def test_a_pattern_fits_one_file_unless_the_recipe_says_many(tmp_path: Path) -> None:

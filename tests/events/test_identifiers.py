@@ -113,3 +113,8 @@ def test_ids_of_different_types_meet_in_one_vocabulary(shop: Shop) -> None:
     of_user = {events.users.ids[u]: int((events.user == u).sum()) for u in range(3)}
     assert of_user == {str(BIG): 2, str(BIG + 1): 1, "8": 2}
     assert events.report["ids"]["item"]["spellings_joined"] == 1
+
+
+def test_missing_texts_are_compared_as_the_ids_they_spell() -> None:
+    column = pa.chunked_array([pa.array(["0.0", "0", " 0 ", "1", "00"])])
+    assert Coded.from_column(column, ("0.0",)).ids == ["00", "1"]

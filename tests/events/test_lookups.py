@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sargraph.core.errors import RecipeError
 from sargraph.events.events import Events
 from sargraph.events.ingest import ingest
+
+from .formats_fixture import ingest_files, parquet_bytes
 
 Shop: TypeAlias = Callable[..., tuple[Path, Path]]
 
@@ -139,3 +142,61 @@ def test_a_lookup_whose_rows_are_all_refused_names_nothing(
     events = with_lookup(ITEMS, "items.csv", HEADER + "p1,A\np2\n")
     assert events.items.names == ("p1", "p2", "p3")
     assert events.report["notes"]["lookup_rows"] == 2
+
+
+def test_a_category_that_a_lookup_names_twice_is_one(with_lookup: Callable[..., Events]) -> None:
+    lookup = ITEMS.replace('{ column = "c1", missing', '{ column = "c1", list = "|", missing')
+    events = with_lookup(lookup, "items.csv", HEADER + "p1,a,,9|9|8,Funny,3,Joke\n")
+    assert events.categories is not None
+    found = events.categories.of_item[events.items.row("p1")]
+    assert [events.categories.vocabulary.ids[row] for row in found] == ["1/9", "1/8", "2/3"]
+
+
+def test_followed_users_are_found_whatever_signs_their_ids_have(tmp_path: Path) -> None:
+    recipe = """
+name = "shown"
+[[tables]]
+file = "shown.csv"
+source = "recommend"
+user = "user"
+item = "item"
+time = { column = "at", unit = "s" }
+[[lookups]]
+of = "user"
+file = "users.csv"
+id = "id"
+follows = { column = "follows", list = "json" }
+"""
+    users = ["ann lee", "a|b", "007", "7"]
+    shown = "user,item,at\n" + "".join(f"{user},p1,1700000000\n" for user in users)
+    follows = 'id,follows\n7,"[""ann lee"", ""a|b"", ""007"", 7.0]"\n'
+    events = ingest_files(tmp_path, recipe, {"shown.csv": shown, "users.csv": follows})
+    assert events.follows is not None
+    followed = events.follows[events.users.row("7")].tolist()
+    assert {events.users.ids[row] for row in followed} == set(users)
+
+
+@pytest.mark.parametrize("type_", [pa.bool_(), pa.date32(), pa.timestamp("ms"), pa.int64()])
+def test_ids_of_a_lookup_may_have_any_native_type(tmp_path: Path, type_: pa.DataType) -> None:
+    ids = pa.array([0, 1], pa.int32()).cast(pa.int64())
+    ids = ids.cast(type_) if type_ != pa.date32() else ids.cast(pa.int32()).cast(type_)
+    shown = parquet_bytes(user=["ann"] * 2, item=ids, at=[1_700_000_000] * 2)
+    items = parquet_bytes(id=ids, title=["first", "second"])
+    recipe = """
+name = "shown"
+[[tables]]
+file = "shown.parquet"
+format = "parquet"
+source = "recommend"
+user = "user"
+item = "item"
+time = { column = "at", unit = "s" }
+[[lookups]]
+of = "item"
+file = "items.parquet"
+format = "parquet"
+id = "id"
+name = "title"
+"""
+    events = ingest_files(tmp_path, recipe, {"shown.parquet": shown, "items.parquet": items})
+    assert sorted(events.items.names) == ["first", "second"]

@@ -14,7 +14,18 @@ from sargraph.core.errors import DataError
 from sargraph.events.reading.columns import Column
 from sargraph.events.reading.workspace import Workspace
 
-from .formats_fixture import open_file, rows_of, scan_of, write_file
+from .formats_fixture import ingest_files, open_file, parquet_bytes, rows_of, scan_of, write_file
+
+RECIPE = """
+name = "shown"
+[[tables]]
+file = "x.parquet"
+format = "parquet"
+source = "recommend"
+user = "user"
+item = "item"
+time = { column = "at", unit = "UNIT" }
+"""
 
 
 def test_parquet_keeps_native_values_and_writes_lists_as_json(
@@ -153,3 +164,27 @@ def test_json_lists(work: Workspace, tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.json", '{"4": [1, 2], "83": []}')
     expected = [("4", "[1, 2]"), ("83", "[]")]
     assert rows_of(work, path, "id", "values", format="json_lists") == expected
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Shanghai"])
+def test_timestamps_of_every_unit_and_zone_are_read(
+    tmp_path: Path, unit: str, zone: str | None
+) -> None:
+    """A data frame with a time zone writes nanoseconds with a zone."""
+    at = pa.array([1_700_000_000], pa.timestamp("s")).cast(pa.timestamp(unit)).cast(
+        pa.timestamp(unit, zone)
+    )  # fmt: skip
+    file = parquet_bytes(user=["ann"], item=["p1"], at=at)
+    recipe = RECIPE.replace("UNIT", "iso")
+    assert ingest_files(tmp_path, recipe, {"x.parquet": file}).time[0] == 1_700_000_000_000
+
+
+def test_whole_floats_and_bytes_are_the_ids_they_spell(tmp_path: Path) -> None:
+    file = parquet_bytes(
+        user=pa.array([2.0**60, 7.0, 1e16]), item=pa.array(["é".encode()] * 3, pa.binary()),
+        at=pa.array([1_700_000_000] * 3),
+    )  # fmt: skip
+    events = ingest_files(tmp_path, RECIPE.replace("UNIT", "s"), {"x.parquet": file})
+    assert set(events.users.ids) == {str(2**60), "7", "10000000000000000"}
+    assert events.items.ids == ("é",)

@@ -138,3 +138,41 @@ def test_a_row_with_neither_query_nor_item_is_quarantined(tmp_path: Path) -> Non
     events = _read(tmp_path, recipe, text)
     assert len(events) == 2
     assert events.report["quarantined_by_reason"] == {"no item id": 1}
+
+
+def test_without_times_a_click_belongs_to_the_search_before_it_in_the_file(tmp_path: Path) -> None:
+    recipe = MIXED.replace('{ column = "at", unit = "s" }', '"none"')
+    recipe = recipe.replace(', within = "visit", minutes = 10', "")
+    log = "".join(
+        f"ann,1,,{kind},{what},\n"
+        for kind, what in (("click", "p9"), ("search", "red"), ("click", "p1"),
+                           ("search", "blue"), ("click", "p2"))
+    )  # fmt: skip
+    found = {(row[1], row[2]) for row in _rows(_read(tmp_path, recipe, HEADER + log)) if row[1]}
+    assert found == {("p9", None), ("p1", "red"), ("p2", "blue")}
+
+
+SLATES = """
+name = "slates"
+[[tables]]
+file = "log.csv"
+source = "search"
+user = "user"
+time = { column = "at", unit = "s" }
+item = { column = "item", optional = true }
+query = "text"
+slate = { column = "shown", list = "|", missing = ["0", "-"] }
+"""
+
+
+def test_a_slate_leaves_out_what_is_missing_and_keeps_first_places(tmp_path: Path) -> None:
+    text = "user,at,item,text,shown\nann,1700000000,p2,red,0|p2|p1|p2|-\n"
+    found = [(row[1], row[4], row[5]) for row in _rows(_read(tmp_path, SLATES, text))]
+    assert found == [("p2", "click", 1), ("p1", "impression", 2)]
+
+
+def test_a_search_that_led_to_nothing_still_showed_its_slate(tmp_path: Path) -> None:
+    text = "user,at,item,text,shown\nann,1700000000,,red,p1|p2\n"
+    found = [(row[1], row[2], row[4]) for row in _rows(_read(tmp_path, SLATES, text))]
+    assert found == [(None, "red", "search"), ("p1", "red", "impression"),
+                     ("p2", "red", "impression")]  # fmt: skip

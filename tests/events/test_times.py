@@ -221,3 +221,28 @@ def test_ms_vs_s_mixed_in_one_column_is_refused() -> None:
 def test_a_column_that_no_unit_fits_is_refused(values: list[float]) -> None:
     with pytest.raises(DataError, match="no one unit fits column 'timestamp'"):
         detect_unit(np.array(values), "timestamp", "log.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2023-11-14 10:00:00 UTC", "2023-11-14T10:00:00"),
+        ("2023-11-14T10:00:00.250Z", "2023-11-14T10:00:00.250"),
+        ("2023-11-14 10:00+0800", "2023-11-14T02:00:00"),
+        ("2023/11/14", "2023-11-14T00:00:00"),
+        ("2023-11-14 10:00:00 PM", None),
+        ("2023-11-14 10:00:00 CET", None),
+        ("2023-11-14 10:00:00 Europe/Berlin", None),
+        ("2023-11-14 10:00:00 garbage", None),
+        ("2023-11-14T10:00:00+08:00:00", None),
+        ("2023-11-14T10:00:00+99:99", None),
+        ("x2023-11-14T10:00:00", None),
+    ],
+)
+def test_what_stands_behind_an_iso_time_is_not_passed_over(
+    connection: duckdb.DuckDBPyConnection, text: str, expected: str | None
+) -> None:
+    sql = time_sql(TimeColumn(column=("t",), unit="iso"), lambda names: Column("t"))
+    [(found,)] = connection.execute(f"SELECT {sql} FROM (SELECT ? AS t)", [text]).fetchall()
+    wanted = None if expected is None else int(np.datetime64(expected, "ms").astype(np.int64))
+    assert found == wanted

@@ -37,7 +37,8 @@ def assemble(
     user_ids = [log.user_ids[code] for code in used_users.tolist()]
     item_ids = [log.item_ids[code] for code in used_items.tolist()]
     texts = items.terms(len(log.item_ids)).take(used_items)
-    query, queries = _sort_queries(log["query"], log.queries)
+    query, queries, num_joined = _sort_queries(log["query"], log.queries)
+    log.counts["joined_queries"] += num_joined
     text_ids = list(items.term_code)
     in_texts = {text_ids[code] for code in _used(texts.values, len(text_ids)).tolist()}
     term_ids = sorted(in_texts.union(*(q.terms for q in queries)))
@@ -82,8 +83,11 @@ def _compact(codes: CodeArray, used: IntArray, size: int) -> CodeArray:
     return chase(row_of, codes)
 
 
-def _sort_queries(codes: CodeArray, queries: list[Query]) -> tuple[CodeArray, list[Query]]:
-    """Rows of the queries in use, sorted by id; queries that share an id become one row."""
+def _sort_queries(codes: CodeArray, queries: list[Query]) -> tuple[CodeArray, list[Query], int]:
+    """Rows of the queries in use, sorted by id; queries that share an id become one row.
+
+    The last number says how many did, though their terms differ: one text cut in two ways.
+    """
     used = _used(codes, len(queries)).tolist()
     of_id: dict[str, Query] = {}
     for code in used:
@@ -91,7 +95,7 @@ def _sort_queries(codes: CodeArray, queries: list[Query]) -> tuple[CodeArray, li
     row_of_id = {id_: row for row, id_ in enumerate(sorted(of_id))}
     row_of = np.full(len(queries), NO_ROW, dtype=np.int32)
     row_of[used] = [row_of_id[queries[code].id] for code in used]
-    return chase(row_of, codes), [of_id[id_] for id_ in row_of_id]
+    return chase(row_of, codes), [of_id[id_] for id_ in row_of_id], len(used) - len(of_id)
 
 
 def _used(codes: CodeArray, size: int) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,11 @@ from sargraph.events.reading.recipe_fields import ActionRule
 from sargraph.events.recipe import Table
 from sargraph.events.schema import ACTIONS
 
-MAX_NUMBER = np.iinfo(np.int32).max
+LIMITS = {"position": 2**31 - 1, "weight": float(np.finfo(np.float32).max)}
+"""Greatest numbers that the columns of these names hold."""
+
+MAX_PLACE = 2**62
+"""So far apart from 0 are times at most, so that the gap between two fits 64 bits."""
 
 CODED = ("user", "item", "query", "search", "group", "marker", "within")
 """Fields that are held as dictionary codes from the first batch on."""
@@ -43,6 +48,31 @@ class Batches:
     def kept(self) -> BoolArray:
         """True where an entry meets the conditions of `keep`."""
         return self.arrays["kept"]  # type: ignore[return-value]
+
+    @classmethod
+    def join(cls, parts: Sequence[Batches]) -> Batches:
+        """The entries of several files one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        return cls(
+            size=sum(part.size for part in parts),
+            texts={name: _chained([part.texts[name] for part in parts]) for name in first.texts},
+            arrays={n: np.concatenate([p.arrays[n] for p in parts]) for n in first.arrays},
+            faults={n: np.concatenate([p.faults[n] for p in parts]) for n in first.faults},
+        )
+
+
+def _chained(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """One column of the chunks of several; texts where a file has numbers and another texts."""
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    if len({chunk.type for chunk in chunks}) > 1:
+        chunks = [
+            pa.DictionaryArray.from_arrays(c.indices, c.dictionary.cast(pa.string()))
+            for c in (chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+                      for chunk in chunks)
+        ]  # fmt: skip
+    return pa.chunked_array(chunks)
 
 
 def read_batches(raw: RawTable, table: Table) -> Batches:
@@ -73,12 +103,12 @@ def _typed(batch: pa.RecordBatch, table: Table) -> dict[str, Array]:
     time = batch.column("time")
     found: dict[str, Any] = {
         "time": np.asarray(pc.fill_null(time, NO_TIME), dtype=np.int64),
-        "!time": np.asarray(pc.is_null(time)),
+        "!time": _unusable(time, table),
         "kept": _kept(batch, len(table.keep)),
     }
     for name in number_columns(table):
         values = np.asarray(pc.fill_null(batch.column(name), np.nan), dtype=np.float64)
-        bad = ~(np.abs(values) <= MAX_NUMBER)
+        bad = ~(np.abs(values) <= LIMITS.get(name, np.finfo(np.float64).max))
         found[f"!{name}"] = bad | (values < 0) if name == "weight" else bad
         found[name] = _NARROW[name](np.where(bad, 0, values), table.action)
     if "action_code" in batch.schema.names:
@@ -90,6 +120,14 @@ def _typed(batch: pa.RecordBatch, table: Table) -> dict[str, Array]:
     if "row" in batch.schema.names:
         found["row"] = np.asarray(batch.column("row"), dtype=np.int64)
     return found
+
+
+def _unusable(time: pa.Array, table: Table) -> BoolArray:
+    """True where a table with times has none, or one beyond MAX_PLACE."""
+    if table.time.unit == "none":
+        return np.zeros(len(time), dtype=np.bool_)
+    values = np.asarray(pc.fill_null(time, NO_TIME), dtype=np.int64)
+    return np.asarray((values < -MAX_PLACE) | (values > MAX_PLACE))
 
 
 def _kept(batch: pa.RecordBatch, num_conditions: int) -> BoolArray:

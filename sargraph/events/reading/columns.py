@@ -8,7 +8,9 @@ INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT",
 REALS = ("FLOAT", "DOUBLE")
 MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 
-_EXACT_REAL = 2**53
+_LONGEST_WHOLE = 1e38
+"""So large are whole numbers that a cast to 128 bits takes."""
+
 _LEAST = "CAST('-9223372036854775808' AS BIGINT)"
 
 
@@ -47,8 +49,8 @@ class Column:
         as_text = f"CAST({self.sql} AS VARCHAR)"
         if self.type not in REALS:
             return as_text
-        is_whole = f"{self.sql} = trunc({self.sql}) AND abs({self.sql}) < {_EXACT_REAL}"
-        whole = f"CAST(TRY_CAST({self.sql} AS BIGINT) AS VARCHAR)"
+        is_whole = f"{self.sql} = trunc({self.sql}) AND abs({self.sql}) < {_LONGEST_WHOLE}"
+        whole = f"CAST(TRY_CAST({self.sql} AS HUGEINT) AS VARCHAR)"
         return f"CASE WHEN {is_whole} THEN {whole} ELSE {as_text} END"
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.events.reading.identifiers import chase
@@ -20,14 +21,14 @@ def keep_core(log: Log, core: Core, ledger: Ledger) -> None:
     """
     if core.min_term_uses > 1:
         _keep_terms(log, core.min_term_uses, ledger)
-    if core.min_user_items > 1 or core.min_item_users > 1:
+    if core.min_user_items or core.min_item_users:
         _keep_pairs(log, core, ledger)
 
 
 def _keep_terms(log: Log, min_uses: int, ledger: Ledger) -> None:
     """Leave rare terms out of queries; a search whose query had terms and has none left goes."""
     has_query = log["query"] != NO_ROW
-    uses_of_query = np.bincount(log["query"][has_query], minlength=len(log.queries))
+    uses_of_query = np.bincount(_searched(log, has_query), minlength=len(log.queries))
     uses: dict[str, int] = {}
     for query, count in zip(log.queries, uses_of_query.tolist(), strict=True):
         for term in set(query.terms):
@@ -42,6 +43,12 @@ def _keep_terms(log: Log, min_uses: int, ledger: Ledger) -> None:
     log.columns["query"] = chase(np.array(new_code, dtype=np.int32), log["query"])
     log.queries = list(code_of)
     log.keep(~has_query | (log["query"] != NO_ROW), ledger, FILTERED, "rare terms")
+
+
+def _searched(log: Log, has_query: BoolArray) -> IntArray:
+    """The query of each search: the rows of one search count once."""
+    keys = {name: log[name][has_query] for name in ("user", "search", "query")}
+    return np.asarray(keys["query"][~pd.DataFrame(keys).duplicated().to_numpy()])
 
 
 def _keep_pairs(log: Log, core: Core, ledger: Ledger) -> None:
@@ -69,8 +76,8 @@ def core_of(
     """
     kept: npt.NDArray[np.bool_] = np.ones(len(user), dtype=bool)
     while True:
-        enough_items = np.bincount(user[kept], minlength=sizes[0]) >= max(least[0], 1)
-        enough_users = np.bincount(item[kept], minlength=sizes[1]) >= max(least[1], 1)
+        enough_items = np.bincount(user[kept], minlength=sizes[0]) >= least[0]
+        enough_users = np.bincount(item[kept], minlength=sizes[1]) >= least[1]
         still = kept & enough_items[user] & enough_users[item]
         if still.sum() == kept.sum():
             return enough_items, enough_users

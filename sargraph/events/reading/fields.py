@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sargraph.core.types import NO_ROW
 from sargraph.events.reading.columns import Column
-from sargraph.events.reading.raw import RawTable, resolve
+from sargraph.events.reading.raw import RawTable
 from sargraph.events.reading.recipe_fields import ActionRule, Attribution, Keep
 from sargraph.events.reading.times import RANGES, choose_unit, is_local_sql, time_sql
 from sargraph.events.reading.workspace import literal
@@ -51,7 +51,7 @@ def expressions(table: Table, raw: RawTable) -> dict[str, str]:
     """
 
     def column(names: tuple[str, ...]) -> Column:
-        return _column(raw, names)
+        return raw.typed_column(names)
 
     fields = {"user": column(table.user.column).id}
     if table.item:
@@ -88,7 +88,7 @@ def settle_unit(table: Table, raw: RawTable) -> Table:
     """
     if table.time.unit != "auto":
         return table
-    found = _column(raw, table.time.column)
+    found = raw.typed_column(table.time.column)
     unit = "iso" if found.is_moment else _unit_of(found, raw, table)
     return table.model_copy(update={"time": table.time.model_copy(update={"unit": unit})})
 
@@ -96,19 +96,16 @@ def settle_unit(table: Table, raw: RawTable) -> Table:
 def _unit_of(found: Column, raw: RawTable, table: Table) -> str:
     fits = (f"count(*) FILTER (value BETWEEN {least} AND {most})" for _, least, most in RANGES)
     numbers = f"(SELECT {found.number} AS value FROM {raw.relation.sql})"
-    counts = f"SELECT {', '.join(fits)}, count(value) FROM {numbers}"
-    [(*fitting, size)] = raw.work.connection.sql(counts).fetchall()
+    counts = f"SELECT {', '.join(fits)}, count(value), count(*) FROM {numbers}"
+    [(*fitting, size, num_rows)] = raw.work.connection.sql(counts).fetchall()
+    if num_rows == 0:  # any unit fits an empty part
+        return "ms"
     by_unit = dict(zip((unit for unit, *_ in RANGES), fitting, strict=True))
     return choose_unit(by_unit, size, "/".join(table.time.column), raw.file)
 
 
-def _column(raw: RawTable, names: tuple[str, ...]) -> Column:
-    name = resolve(names, raw.relation.header, raw.file)
-    return Column(raw.column(names), raw.relation.types.get(name, "VARCHAR"))
-
-
 def _together(raw: RawTable, names: tuple[str, ...]) -> str:
-    keys = [_column(raw, (name,)) for name in names]
+    keys = [raw.typed_column((name,)) for name in names]
     if len(keys) == 1:
         return keys[0].key
     texts = ", ".join(f"coalesce({key.text}, '')" for key in keys)
@@ -116,7 +113,7 @@ def _together(raw: RawTable, names: tuple[str, ...]) -> str:
 
 
 def _attributed(fields: dict[str, str], how: Attribution, raw: RawTable) -> dict[str, str]:
-    marker = _column(raw, how.column).text
+    marker = raw.typed_column(how.column).text
     is_marked = _among(marker, (*how.opens, *how.ends))
     # Rows that open or end a search do nothing with an item, whatever their columns hold.
     masked = {"item": "NULL", "action": "0", "action_code": f"CAST({SEARCHED} AS TINYINT)"}

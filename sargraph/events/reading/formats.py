@@ -16,7 +16,7 @@ from sargraph.events.reading.files import plain_text
 from sargraph.events.reading.jdsearch import read_jdsearch
 from sargraph.events.reading.json_files import read_json_lists, read_jsonl
 from sargraph.events.reading.relation import MAX_LINE_BYTES, Reject, Relation, check_header
-from sargraph.events.reading.workspace import Workspace, literal, quoted
+from sargraph.events.reading.workspace import Workspace, file_literal, literal, quoted
 from sargraph.events.recipe import FileSource
 
 __all__ = ["READERS", "Reader", "Reject", "Relation"]
@@ -43,15 +43,15 @@ READERS.register("jdsearch")(read_jdsearch)
 @READERS.register("tsv")
 def read_csv(work: Workspace, path: Path, source: FileSource) -> Relation:
     """Delimited text with a header; quotes are understood, rows that do not fit are refused."""
-    text = plain_text(path, source.encoding, work.scratch)
     is_csv = source.format == "csv"
     delimiter = source.delimiter or ("," if is_csv else "\t")
     quote = source.quote if source.quote is not None else ('"' if is_csv else "")
+    text = plain_text(path, source.encoding, work.scratch, table_quote=quote)
     header = _header(text, delimiter, quote, path)
     rejects, scans = work.new_name("rejects"), work.new_name("scans")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
     sql = (
-        f"read_csv({literal(str(text))}, auto_detect=false, header=true, "
+        f"read_csv({file_literal(text)}, auto_detect=false, hive_partitioning=false, header=true, "
         f"delim={literal(delimiter)}, quote={literal(quote)}, escape={literal(quote)}, "
         f"columns={{{columns}}}, "
         f"ignore_errors=true, store_rejects=true, rejects_table='{rejects}', "
@@ -118,11 +118,15 @@ def read_parquet(work: Workspace, path: Path, source: FileSource) -> Relation:
         f"{_parquet_sql(column, types[column.name])} AS {quoted(column.name)}" for column in schema
     )
     native = {name: type_ for name, type_ in types.items() if type_}
-    sql = f"(SELECT {columns} FROM read_parquet({literal(str(path))}))"
+    # A folder called `user=bob` names no column: columns are those of the file.
+    scanned = f"read_parquet({file_literal(path)}, hive_partitioning=false, binary_as_string=true)"
+    sql = f"(SELECT {columns} FROM {scanned})"
     return Relation(schema.names, sql, types=native)
 
 
 def _parquet_sql(column: pa.Field, native: str) -> str:
+    if native == "TIMESTAMP WITH TIME ZONE":  # also of nanoseconds, which have a type of their own
+        return f"CAST({quoted(column.name)} AS TIMESTAMP WITH TIME ZONE)"
     if native:
         return quoted(column.name)
     as_json = "to_json" if pa.types.is_nested(column.type) else ""

@@ -50,7 +50,7 @@ class Coded:
         coded = as_dictionary(column)
         canonical = canonical_ids(coded.dictionary)
         if missing:
-            absent = pc.is_in(canonical, value_set=pa.array(missing))
+            absent = pc.is_in(canonical, value_set=canonical_ids(pa.array(missing, pa.string())))
             canonical = pc.if_else(absent, pa.scalar(None, pa.string()), canonical)
         distinct = pc.drop_null(pc.unique(canonical))
         ids = distinct.take(pc.array_sort_indices(distinct))

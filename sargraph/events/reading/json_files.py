@@ -10,7 +10,7 @@ import pyarrow as pa
 from sargraph.core.errors import DataError
 from sargraph.events.reading.files import plain_text
 from sargraph.events.reading.relation import MAX_LINE_BYTES, Reject, Relation, check_header
-from sargraph.events.reading.workspace import Workspace, literal, quoted
+from sargraph.events.reading.workspace import Workspace, file_literal, literal, quoted
 from sargraph.events.recipe import FileSource
 
 # A row of control characters: nothing that any text holds, so that a line stays in one piece.
@@ -28,7 +28,8 @@ def read_jsonl(work: Workspace, path: Path, source: FileSource) -> Relation:
     """
     text = plain_text(path, source.encoding, work.scratch)
     lines = (
-        f"read_csv({literal(str(text))}, auto_detect=false, header=false, delim={literal(_NEVER)}, "
+        f"read_csv({file_literal(text)}, auto_detect=false, hive_partitioning=false, header=false, "
+        f"delim={literal(_NEVER)}, "
         f"quote='', escape='', columns={{'line': 'VARCHAR'}}, max_line_size={MAX_LINE_BYTES})"
     )
     numbered = _NUMBERED.format(lines=lines)

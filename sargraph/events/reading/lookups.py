@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,7 +24,7 @@ from sargraph.events.reading.raw import RawTable, open_raw
 from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.reading.workspace import Workspace
 from sargraph.events.recipe import Lookup, Recipe
-from sargraph.events.text import parse_terms
+from sargraph.events.text import parse_ids, parse_terms
 from sargraph.events.vocabulary import Vocabulary
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,10 +38,13 @@ class Grouped:
     pairs: list[tuple[CodeArray, CodeArray]] = field(default_factory=list)
     code_of: dict[str, int] = field(default_factory=dict)
 
-    def rows(self, size: int) -> Ragged:
-        """Codes of each of `size` ids, in the order of the file."""
+    def rows(self, size: int, *, distinct: bool = False) -> Ragged:
+        """Codes of each of `size` ids, in the order of the file; `distinct` ones once each."""
         nothing = np.empty(0, dtype=np.int64)
         key, value = (np.concatenate(p) for p in zip((nothing, nothing), *self.pairs, strict=True))
+        if distinct:
+            is_new = ~pd.DataFrame({"key": key, "value": value}).duplicated().to_numpy()
+            key, value = key[is_new], value[is_new]
         return Ragged.group(key, value, size)
 
 
@@ -76,7 +81,7 @@ class Texts:
             return None
         size = int(used.max(initial=-1)) + 1
         kept = [(k[k < size], v[k < size]) for k, v in found.pairs]
-        of_item = Grouped(kept, found.code_of).rows(size).take(used)
+        of_item = Grouped(kept, found.code_of).rows(size, distinct=True).take(used)
         given = list(found.code_of)
         ids = sorted({given[code] for code in np.unique(of_item.values).tolist()}, key=_by_level)
         row_of = {id_: row for row, id_ in enumerate(ids)}
@@ -154,8 +159,8 @@ def _fields(lookup: Lookup, raw: RawTable) -> dict[str, str]:
     wanted |= {f"category_name{n}": names for n, names in enumerate(lookup.category_names)}
     if lookup.follows:
         wanted["follows"] = lookup.follows.column
-    texts = {name: raw.column(names) for name, names in wanted.items()}
-    return {n: sql if n == "id" else f"CAST({sql} AS VARCHAR)" for n, sql in texts.items()}
+    columns = {name: raw.typed_column(names) for name, names in wanted.items()}
+    return {n: c.id if n == "id" else f"CAST({c.sql} AS VARCHAR)" for n, c in columns.items()}
 
 
 def _chosen_rows(
@@ -229,10 +234,19 @@ def _add_names(names: dict[str, str], ids: list[str], values: pa.ChunkedArray) -
             names.setdefault(id_, " ".join(readable.split()))
 
 
-def _group(grouped: Grouped, code: IntArray, values: pa.ChunkedArray, column: TermsColumn) -> int:
+Parser: TypeAlias = Callable[[str | None, TermsColumn], tuple[list[str], bool]]
+
+
+def _group(
+    grouped: Grouped,
+    code: IntArray,
+    values: pa.ChunkedArray,
+    column: TermsColumn,
+    parse: Parser = parse_terms,
+) -> int:
     """Add the terms of each text under the code of its id; returns how many were unreadable."""
     distinct = as_dictionary(values)
-    terms, unreadable = _parse(distinct.dictionary.to_pylist(), column, grouped.code_of)
+    terms, unreadable = _parse(distinct.dictionary.to_pylist(), column, grouped.code_of, parse)
     places: Any = np.asarray(pc.fill_null(distinct.indices, NO_ROW), dtype=np.int64)
     rows = terms.take(places)
     grouped.pairs.append((np.repeat(code, rows.lengths), rows.values))
@@ -258,7 +272,7 @@ def _add_follows(
 ) -> None:
     """Add the followed users that the log knows; the others are counted."""
     own = Grouped()
-    counts["unreadable_follows"] += _group(own, code, values, column)
+    counts["unreadable_follows"] += _group(own, code, values, column, parse_ids)
     coded = Coded.from_column(pa.chunked_array([pa.array(list(own.code_of), pa.string())]))
     code_of = {id_: place for place, id_ in enumerate(ids)}
     known = np.array([code_of.get(id_, NO_ROW) for id_ in coded.ids] + [NO_ROW], dtype=np.int64)
@@ -271,12 +285,12 @@ def _add_follows(
 
 
 def _parse(
-    raw: list[str], column: TermsColumn, term_code: dict[str, int]
+    raw: list[str], column: TermsColumn, term_code: dict[str, int], parse: Parser
 ) -> tuple[Ragged, BoolArray]:
     """Term codes of each distinct text, and which were unreadable; the last row is "no text"."""
     values, lengths, unreadable = array("q"), array("q"), []
     for text in (*raw, None):
-        terms, is_readable = parse_terms(text, column)
+        terms, is_readable = parse(text, column)
         values.extend(term_code.setdefault(term, len(term_code)) for term in terms)
         lengths.append(len(terms))
         unreadable.append(not is_readable)

@@ -37,6 +37,7 @@ def settle_duplicates(log: Log, policy: Duplicates, ledger: Ledger) -> None:
         weight = np.array(log["weight"], dtype=np.float64)
         np.add.at(weight, first[repeats], weight[repeats])
         log.columns["weight"] = weight.astype(np.float32)
+    log.counts["merged_events"] += len(repeats)
     log.keep(kept, ledger, MERGED, "duplicate")
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from sargraph.core.errors import DataError, RecipeError, nearest
 from sargraph.core.types import IntArray
+from sargraph.events.reading.columns import Column
 from sargraph.events.reading.formats import READERS, Reject, Relation
 from sargraph.events.reading.quarantine import MAX_TEXT
 from sargraph.events.reading.workspace import Workspace, literal, quoted
@@ -28,11 +29,13 @@ class RawTable:
     An entry is what the reader makes of a row: the row itself, or one of several where a format
     packs them (`relation.row` then names the row). `columns` are those that a quarantined row
     shows. `rejects` are the rows that the reader refused, known after the first scan.
+    `may_be_empty`: it is one of several files, or need not be there at all.
     """
 
     work: Workspace
     path: Path
     relation: Relation
+    may_be_empty: bool = False
     columns: list[str] = field(default_factory=list)
     num_entries: int = 0
     rejects: list[Reject] = field(default_factory=list)
@@ -54,6 +57,11 @@ class RawTable:
             self.columns.append(name)
         return quoted(name)
 
+    def typed_column(self, names: tuple[str, ...]) -> Column:
+        """As `column`, with its type."""
+        name = resolve(names, self.relation.header, self.file)
+        return Column(self.column(names), self.relation.types.get(name, "VARCHAR"))
+
     def scan(self, expressions: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         """Evaluate SQL expressions on every entry, in the order of the file, batch by batch.
 
@@ -70,21 +78,16 @@ class RawTable:
             if self.num_entries == 0:  # every row was refused: the columns still have their types
                 yield pa.RecordBatch.from_pylist([], schema=reader.schema)
         except duckdb.Error as error:
-            raise self._unreadable(error) from None
+            raise unreadable(self.path, error) from None
         self.rejects = self.relation.rejects()
-        if self.num_entries + len(self.rejects) == 0:
+        if self.num_entries + len(self.rejects) == 0 and not self.may_be_empty:
             raise DataError(f"{self.path} holds no rows; expected at least one below the header")
-
-    def _unreadable(self, error: duckdb.Error) -> DataError:
-        reason = str(error).strip().splitlines()[0]
-        if isinstance(error, duckdb.OutOfMemoryException):
-            return DataError(f"{self.path}: {reason}; give a larger --memory-limit")
-        return DataError(f"{self.path} cannot be read ({reason}); mend or fetch the file again")
 
     def row_numbers(self) -> IntArray:
         """Number in the file (from 1) of the row of each entry, for unpacked formats.
 
-        Blank lines are no rows, yet the scan counts them: a refused row may lie beyond the rows.
+        A refused row may lie beyond the rows: behind a quote that does not close, blank lines are
+        counted like any other.
         """
         refused = [0, *(row for row, _, _ in self.rejects)]
         was_read = np.ones(max(self.num_entries + len(self.rejects), *refused) + 1, dtype=bool)
@@ -107,10 +110,23 @@ class RawTable:
         return texts
 
 
+def unreadable(path: Path, error: duckdb.Error) -> DataError:
+    """What to say of a file that DuckDB cannot read."""
+    reason = str(error).strip().splitlines()[0]
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return DataError(f"{path}: {reason}; give a larger --memory-limit")
+    return DataError(f"{path} cannot be read ({reason}); mend or fetch the file again")
+
+
 def open_raw(work: Workspace, path: Path, source: FileSource) -> RawTable:
     """Make a file ready to be scanned. Raises DataError."""
+    # Large systems write a part for every task, also for one that had nothing to write.
+    may_be_empty = source.many or getattr(source, "optional", False)
     try:
-        return RawTable(work, path, READERS.get(source.format)(work, path, source))
+        relation = READERS.get(source.format)(work, path, source)
+        return RawTable(work, path, relation, may_be_empty)
+    except duckdb.Error as error:
+        raise unreadable(path, error) from None
     except csv.Error as error:
         raise DataError(
             f"the header of {path} cannot be read ({error}); expected short column names"

@@ -34,6 +34,9 @@ def as_action(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 ItemAction = Literal["impression", "click", "play", "like", "buy"]
+MAX_MINUTES = 1e9
+"""Some 1,900 years: what a pause in minutes can mean."""
+
 TimeUnit = Literal["auto", "ms", "s", "us", "ns", "iso", "date", "ordinal", "none"]
 
 
@@ -64,7 +67,7 @@ class TimeColumn(Config):
     """Column of the day, for unit "date"; without it the first of the month."""
     elapsed: Names = ()
     """Column of the milliseconds since that time, such as since the start of a session."""
-    utc_offset: str = Field("+00:00", pattern=r"^[+-]\d\d:\d\d$")
+    utc_offset: str = Field("+00:00", pattern=r"^[+-](0\d|1[0-4]):[0-5]\d$")
     """Offset of ISO texts and dates that carry none of their own."""
     zone: str | None = None
     """IANA time zone, such as "Asia/Shanghai", of ISO texts and dates without an offset."""
@@ -93,7 +96,7 @@ class ActionRule(Config):
 
     column: Names = ()
     """Column that decides, of numbers or of texts; without it the action is always `yes`."""
-    at_least: float = 1.0
+    at_least: float = Field(1.0, allow_inf_nan=False)
     """The least number that counts as `yes`."""
     yes: ItemAction = "click"
     """Action where the number reaches `at_least`."""
@@ -119,7 +122,7 @@ class Attribution(Config):
     """Kinds that end it."""
     within: Names = ()
     """Columns; a search is open for the rows that are equal in all of them."""
-    minutes: float | None = Field(None, gt=0)
+    minutes: float | None = Field(None, gt=0, le=MAX_MINUTES)
     """A search is open for so long; without it as long as nothing ends it."""
 
 
@@ -128,7 +131,7 @@ class Keep(Config):
 
     column: Names
     """Header name; of several the first that the file has."""
-    at_least: float | None = None
+    at_least: float | None = Field(None, allow_inf_nan=False)
     """Least number kept."""
     one_of: tuple[str, ...] | None = None
     """Texts kept."""

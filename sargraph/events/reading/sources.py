@@ -16,6 +16,7 @@ from sargraph.events.reading.entries import Rows
 from sargraph.events.reading.identifiers import Coded, as_dictionary, chase, codes_of
 from sargraph.events.reading.order import order_events
 from sargraph.events.reading.query_codes import QueryCodes
+from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.reading.slates import read_slates
 from sargraph.events.recipe import Table
 from sargraph.events.schema import IMPRESSION, RECOMMEND, SEARCH, SOURCES
@@ -86,7 +87,9 @@ def _openers(rows: Rows, found: Batches, table: Table, roles: Roles) -> CodeArra
     if "within" in found.texts:
         group = join_codes(group, codes_of(found.texts["within"]))
     user = rows.user.codes + 1  # rows without a user are in quarantine, but still here
-    order = order_events(user, found.time, rows.item.codes, int(user.max(initial=0)) + 1)
+    # Rows without a time keep the order of the file here: which search was open is all it says.
+    place: Any = constant(0, len(user), np.int32)
+    order = order_events(user, found.time, place, int(user.max(initial=0)) + 1)
     max_gap = None if rule.minutes is None else round(rule.minutes * MINUTE)
     opened = attribute(
         group[order].astype(np.int64), found.time[order], roles.opens[order], roles.ends[order],
@@ -97,22 +100,22 @@ def _openers(rows: Rows, found: Batches, table: Table, roles: Roles) -> CodeArra
     return opener
 
 
-def add_shown(rows: Rows, slates: pa.ChunkedArray, separator: str) -> Rows:
+def add_shown(rows: Rows, slates: pa.ChunkedArray, slate: TermsColumn) -> Rows:
     """Add an impression for every item of a slate but the one of its entry.
 
     An impression has the time, source, query, search and ledger row of its entry, and its place in
-    the slate as position; the entry takes its own place where it stands in the slate.
+    the slate as position; the entry takes its own first place where it stands in the slate.
     """
-    owner, place, shown = read_slates(slates, separator)
-    coded = Coded.from_column(pa.chunked_array([shown]))
+    owner, place, shown = read_slates(slates, slate.list or ",")
+    coded = Coded.from_column(pa.chunked_array([shown]), slate.missing)
     ids, (of_rows, of_shown) = Coded.unite([rows.item, coded])
     own, item = chase(of_rows, rows.item.codes), chase(of_shown, coded.codes)
     is_own = item == own[owner]
     columns = dict(rows.columns)
     position = np.array(columns["position"])
-    position[owner[is_own]] = place[is_own]
+    position[owner[is_own][::-1]] = place[is_own][::-1]  # the last to be written stays
     columns["position"] = position
-    extra = np.flatnonzero(~is_own & (item != NO_ROW) & (own[owner] != NO_ROW))
+    extra = np.flatnonzero(~is_own & (item != NO_ROW))
     taken = np.concatenate([np.arange(len(rows)), owner[extra]])
     columns = {name: column[taken] for name, column in columns.items()}
     columns["position"][len(rows) :] = place[extra]

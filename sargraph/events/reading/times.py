@@ -29,6 +29,14 @@ _PER_MS = {"us": 1000, "ns": 1_000_000}
 _MAX_SECONDS = 9 * 10**15
 _MAX_SUM = 4 * 10**18
 
+# All of an ISO 8601 text: what stands behind a time must not be passed over, such as PM or CET.
+_ISO = (
+    r"\d{4}[-/]\d\d?[-/]\d\d?"
+    r"([T ]\d\d?:\d\d(:\d\d(\.\d+)?)? ?([Zz]|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?)?)?"
+)
+
+_UTC = "(UTC|[Zz])$"
+
 # A clock time, then an offset such as +08, +0800 or +08:00; a date alone cannot match.
 _OFFSET = r"(:\d\d(?:\.\d+)?) ?([+-]\d\d):?(\d\d)?$"
 
@@ -105,14 +113,16 @@ def _iso_sql(found: Column, default_offset: int) -> str:
     if found.is_moment:
         return f"epoch_ms({found.sql}) - {default_offset}"
     # The offset is cut off and applied here: versions of DuckDB differ in what a cast does with it.
-    bare = f"regexp_replace(trim({found.text}), '[Zz]$', '+00:00')"
+    bare = f"regexp_replace(trim({found.text}), '{_UTC}', '+00:00')"
     hours = f"TRY_CAST(nullif(regexp_extract({bare}, '{_OFFSET}', 2), '') AS BIGINT)"
     minutes = f"coalesce(TRY_CAST(regexp_extract({bare}, '{_OFFSET}', 3) AS BIGINT), 0)"
     sign = f"CASE WHEN regexp_extract({bare}, '{_OFFSET}', 2) LIKE '-%' THEN -1 ELSE 1 END"
     naive = f"TRY_CAST(regexp_replace({bare}, '{_OFFSET}', '\\1') AS TIMESTAMP)"
     own = f"epoch_ms({naive}) - ({hours} * 60 + {sign} * {minutes}) * 60000"
     plain = f"epoch_ms(TRY_CAST({found.text} AS TIMESTAMP)) - {default_offset}"
-    return f"CASE WHEN {_has_no_offset(found)} THEN {plain} ELSE {own} END"
+    is_whole = f"regexp_full_match(trim({found.text}), '{_ISO}')"
+    moment = f"CASE WHEN {_has_no_offset(found)} THEN {plain} ELSE {own} END"
+    return f"CASE WHEN {is_whole} THEN {moment} END"
 
 
 def is_local_sql(time: TimeColumn, column: ColumnOf) -> str:
@@ -126,7 +136,7 @@ def is_local_sql(time: TimeColumn, column: ColumnOf) -> str:
 
 
 def _has_no_offset(found: Column) -> str:
-    return f"NOT regexp_matches(trim({found.text}), '[Zz]$|{_OFFSET}')"
+    return f"NOT regexp_matches(trim({found.text}), '{_UTC}|{_OFFSET}')"
 
 
 def _default_offset(time: TimeColumn) -> int:

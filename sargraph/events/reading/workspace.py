@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ import pyarrow as pa
 from sargraph.core.errors import ConfigError
 from sargraph.events.reading.ledger import Ledger
 from sargraph.events.reading.quarantine import Quarantine
+
+MAX_THREADS = 1024
 
 
 @dataclass
@@ -45,9 +48,13 @@ def workspace(memory_limit: str = "1GB", threads: int = 0) -> Iterator[Workspace
 
     DuckDB keeps to `memory_limit` and spills to the scratch folder; 0 `threads` means all cores.
     The order of rows never depends on the number of threads.
-    Raises ConfigError for a limit DuckDB does not understand.
+    Raises ConfigError for a limit DuckDB does not understand, or a number of threads out of range.
     """
     with TemporaryDirectory(prefix="sargraph.") as folder:
+        if not 0 <= threads <= MAX_THREADS:
+            raise ConfigError(f"got {threads} threads, expected 1..{MAX_THREADS}, or 0 for all")
+        if memory_limit.lstrip().startswith("-"):
+            raise ConfigError(f"got memory limit '{memory_limit}'; give a size such as 1GB")
         settings: dict[str, Any] = {"memory_limit": memory_limit}
         settings["temp_directory"] = f"{folder}/spill"
         if threads:
@@ -57,8 +64,7 @@ def workspace(memory_limit: str = "1GB", threads: int = 0) -> Iterator[Workspace
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"got memory limit '{memory_limit}' and {threads} threads ({reason}); "
-                "give a size such as 1GB, and 0 threads or more"
+                f"got memory limit '{memory_limit}' ({reason}); give a size such as 1GB"
             ) from None
         try:
             yield Workspace(connection, Path(folder))
@@ -69,6 +75,11 @@ def workspace(memory_limit: str = "1GB", threads: int = 0) -> Iterator[Workspace
 def quoted(name: str) -> str:
     """A column or table name as SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def file_literal(path: Path) -> str:
+    """A path as SQL for DuckDB's readers: its `*`, `?` and `[` stand for themselves."""
+    return literal(re.sub(r"([*?\[])", r"[\1]", str(path)))
 
 
 def literal(text: str) -> str:
