@@ -60,9 +60,9 @@ def build_graph(
     the query; `issued` is one edge per search, with or without a click; `led_to` joins the query
     of a search to each item chosen in it; `contains` joins a query to its terms and has no time.
     On request `belongs_to` joins an item to each of its categories (which then are nodes) and
-    `follows` a user to the users followed, both without a time. Parallel edges stay. Each edge
-    keeps the row of its event. `extra_edges` adds ready-made tables, such as similar users. Every
-    timed edge is before `split.cut_valid`.
+    `follows` a user to the users followed, both without a time and once per pair. Other parallel
+    edges stay. Each edge keeps the row of its event. `extra_edges` adds ready-made tables, such as
+    similar users. Every timed edge is before `split.cut_valid`.
 
     Raises DataError when the log lacks a wanted relation, or an extra edge type is already built
     or does not fit the nodes.
@@ -154,9 +154,11 @@ def _edges(
 
 
 def _background(relation: Ragged | None) -> EdgeTable:
-    """Edges without a time from each row to its values."""
+    """Edges without a time from each row to its values; a fact listed twice is one edge."""
     relation = relation or Ragged.from_lists([])
-    return EdgeTable.of(relation.row_of_value, relation.values)
+    row, value = relation.row_of_value, relation.values
+    is_new = ~pd.DataFrame({"row": row, "value": value}).duplicated().to_numpy()
+    return EdgeTable.of(row[is_new], value[is_new])
 
 
 def _from_events(events: Events, edge_type: EdgeType, rows: IntArray) -> EdgeTable:

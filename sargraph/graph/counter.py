@@ -5,6 +5,7 @@ Mixing is SplitMix64 (Steele, Lea and Flood 2014); bounded integers are Lemire's
 
 from __future__ import annotations
 
+import operator
 import zlib
 
 import numpy as np
@@ -26,8 +27,14 @@ def base_key(seed: int, *labels: str) -> int:
 
 
 def salted(key: int, *parts: int | str) -> np.uint64:
-    """The key of a stream inside `key`, one for each different `parts`."""
-    text = repr(parts).encode()
+    """The key of a stream inside `key`, one for each different `parts`: texts and integers.
+
+    An integer counts by its value, whatever type holds it. Raises TypeError for other parts.
+    """
+    plain = tuple(
+        str(part) if isinstance(part, str) else int(operator.index(part)) for part in parts
+    )
+    text = repr(plain).encode()
     salt = (zlib.crc32(text) << 32) | zlib.adler32(text)
     return np.uint64((key ^ salt) & 0xFFFFFFFFFFFFFFFF)
 
@@ -48,8 +55,10 @@ def key_of(key, number, row):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def draw_below(state, bound):  # type: ignore[no-untyped-def]
-    """(next state, an integer uniform in 0..bound - 1); `bound` from 1 to 2^32 - 1."""
+    """(next state, an integer uniform in 0..bound - 1); `bound` from 1 to 2^63 - 1."""
     wide = np.uint64(bound)
+    if wide > _LOW:
+        return _draw_wide(state, wide)
     state += GAMMA
     product = (mix(state) >> _HALF) * wide
     if product & _LOW < wide:
@@ -58,6 +67,23 @@ def draw_below(state, bound):  # type: ignore[no-untyped-def]
             state += GAMMA
             product = (mix(state) >> _HALF) * wide
     return state, np.int64(product >> _HALF)
+
+
+@njit(cache=True, nogil=True)
+def _draw_wide(state, wide):  # type: ignore[no-untyped-def]
+    """`draw_below` where a product of 32 bits does not do: refuse what is not below the bound.
+
+    Draws have no more bits than the bound, so fewer than two are needed on average.
+    """
+    mask = wide - np.uint64(1)
+    for shift in (1, 2, 4, 8, 16, 32):
+        mask |= mask >> np.uint64(shift)
+    state += GAMMA
+    pick = mix(state) & mask
+    while pick >= wide:
+        state += GAMMA
+        pick = mix(state) & mask
+    return state, np.int64(pick)
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -15,7 +15,7 @@ FEW = 32
 def claim_table(widest):  # type: ignore[no-untyped-def]
     """(values, turns) of an empty hash table for draws of up to `widest` numbers."""
     size = 8
-    while size < 4 * widest and widest > FEW:
+    while size < 4 * widest:
         size *= 2
     return np.empty(size, np.int64), np.full(size, -1, np.int64)
 
@@ -34,15 +34,15 @@ def draw_distinct(out, base, count, limit, state, values, turns, turn):  # type:
             for earlier in range(base, base + j):  # no early exit, so that it runs in parallel
                 is_drawn |= out[earlier] == pick
         else:
-            is_drawn = not _claim(values, turns, turn, pick)
+            is_drawn = not claim(values, turns, turn, pick)
             if is_drawn:
-                _claim(values, turns, turn, last)
+                claim(values, turns, turn, last)
         out[base + j] = last if is_drawn else pick
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _claim(values, turns, turn, value):  # type: ignore[no-untyped-def]
-    """False where this turn has drawn the value before."""
+def claim(values, turns, turn, value):  # type: ignore[no-untyped-def]
+    """Note that this turn draws the value; False where it has drawn it before. Cost: O(1)."""
     mask = len(values) - 1
     slot = value & mask
     while turns[slot] == turn:

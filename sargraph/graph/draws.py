@@ -43,10 +43,7 @@ def draw_places(rows, trees, tree_number, key, is_latest, first, allowed, taken,
 
     A subset depends on (key, number of the tree, node) alone. Cost: O(drawn).
     """
-    widest = 0
-    for i in range(len(rows)):
-        widest = max(widest, taken[i + 1] - taken[i])
-    values, turns = claim_table(widest)
+    values, turns = claim_table(0 if is_latest else widest_draw(allowed, taken))
     for i in range(len(rows)):
         base, count = taken[i], taken[i + 1] - taken[i]
         if count == allowed[i] or is_latest:
@@ -57,6 +54,17 @@ def draw_places(rows, trees, tree_number, key, is_latest, first, allowed, taken,
             draw_distinct(place, base, count, allowed[i], state, values, turns, i)
         for j in range(base, base + count):
             place[j] += first[i]
+
+
+@njit(cache=True, nogil=True)
+def widest_draw(allowed, taken):  # type: ignore[no-untyped-def]
+    """The most neighbours that a node draws; one that takes all it may draws none."""
+    widest = 0
+    for i in range(len(allowed)):
+        count = taken[i + 1] - taken[i]
+        if count < allowed[i]:
+            widest = max(widest, count)
+    return widest
 
 
 @njit(cache=True, nogil=True)

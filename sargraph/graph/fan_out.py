@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from sargraph.core.errors import DataError, nearest
@@ -29,10 +29,7 @@ def read_fan_outs(
     if not isinstance(fan_outs, Mapping):
         fan_outs = dict.fromkeys(known, fan_outs)
     for edge_type in fan_outs:
-        if edge_type not in known:
-            names = ["-".join(each) for each in known]
-            name = "-".join(edge_type)
-            raise DataError(f"fan-out for unknown edge type {name}; {nearest(name, names)}")
+        stored_type(edge_types, edge_type, "fan-out")
     result = {kind: tuple(int(number) for number in fan_outs[kind]) for kind in fan_outs}
     hops = {len(numbers) for numbers in result.values()}
     if len(hops) != 1 or hops == {0}:
@@ -52,3 +49,17 @@ def forward_of(edge_type: EdgeType) -> EdgeType:
     if not verb.startswith(REVERSE):
         return edge_type
     return target, verb.removeprefix(REVERSE), source
+
+
+def stored_type(edge_types: Iterable[EdgeType], edge_type: EdgeType, what: str) -> EdgeType:
+    """The one of the stored `edge_types` that a type, forward or reversed, is a view of.
+
+    Raises DataError, which says `what` the type was given for, where there is none.
+    """
+    forward = forward_of(edge_type)
+    stored = list(edge_types)
+    if forward not in stored:
+        names = ["-".join(each) for each in (*stored, *map(reverse_of, stored))]
+        name = "-".join(edge_type)
+        raise DataError(f"{what} for unknown edge type {name}; {nearest(name, names)}")
+    return forward

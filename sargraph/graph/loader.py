@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,16 @@ from torch_geometric.sampler import (
 
 from sargraph.core.errors import DataError
 from sargraph.core.types import IntArray
-from sargraph.graph.fan_out import FanOuts
+from sargraph.graph.fan_out import FanOuts, forward_of, stored_type
 from sargraph.graph.graph import EdgeType, Graph
-from sargraph.graph.links import LinkSample, sample_links
+from sargraph.graph.hide import Exclude, read_exclude
+from sargraph.graph.interop import reverse_of
+from sargraph.graph.links import sample_links
 from sargraph.graph.negative import NegativeSampler
 from sargraph.graph.popular import item_weights
 from sargraph.graph.positives import Positives
+from sargraph.graph.pyg_output import labelled, output, triplets
 from sargraph.graph.sample import NeighbourSampler, Strategy
-from sargraph.graph.tree import Sample
 
 
 class GraphSampler(BaseSampler):  # type: ignore[misc]
@@ -36,8 +38,8 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
     unless `whole_graph` says that it may see every edge. Every seed or link has a tree of its own
     (`batch` names it). Negatives of a link keep its source and are never a known target of that
     source in any type between the two node types (PyG's own sampler does draw those). `e_id` is
-    the row in the edge table. Set `epoch` to draw anew; with worker processes set it before the
-    loader is iterated. Cost: see `NeighbourSampler`.
+    the row in the edge table; a batch has every edge type of the graph, empty where the fan-outs
+    do not walk it. Cost: see `NeighbourSampler`.
     """
 
     def __init__(
@@ -48,13 +50,30 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
         strategy: Strategy = "uniform",
         seed: int = 0,
         whole_graph: bool = False,
+        exclude: Exclude | None = None,
     ) -> None:
-        """Prepare the sampler. Raises DataError for fan-outs that do not fit the graph."""
+        """Prepare the sampler; `exclude` names edges that no batch may hold.
+
+        Raises DataError for fan-outs or excluded edges that do not fit the graph.
+        """
         self.sampler = NeighbourSampler(graph, fan_outs, strategy=strategy, seed=seed)
-        self.epoch = 0
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._exclude = read_exclude(graph, exclude)
         self._seed = seed
         self._whole_graph = whole_graph
-        self._negatives: dict[tuple[str, str], NegativeSampler] = {}
+        self._negatives: dict[EdgeType, NegativeSampler] = {}
+
+    @property
+    def epoch(self) -> int:
+        """Set it, before the loader is iterated, to draw anew.
+
+        It lies in shared memory, so that worker processes that live on see it too.
+        """
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, value: int) -> None:
+        self._epoch.fill_(operator.index(value))
 
     def sample_from_nodes(self, index: NodeSamplerInput, **_: Any) -> HeteroSamplerOutput:
         """The trees of a batch of nodes, PyG's interface. Raises DataError without times."""
@@ -63,9 +82,10 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
             index.node.numpy(),
             as_of=self._as_of(index.time),
             number=_numbers(index.input_id),
+            exclude=self._exclude,
             epoch=self.epoch,
         )
-        return _output(sample, (index.input_id, index.time))
+        return output(self.sampler, sample, (index.input_id, index.time))
 
     def sample_from_edges(
         self, index: EdgeSamplerInput, neg_sampling: NegativeSampling | None = None
@@ -90,12 +110,14 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
             as_of=self._as_of(index.time),
             negative=negative,
             number=number,
+            exclude=self._exclude,
             epoch=self.epoch,
         )
         if neg_sampling is not None and neg_sampling.is_triplet():
-            return _output(links.sample, _triplets(index, links))
+            return output(self.sampler, links.sample, triplets(index, links))
         amount = 0 if neg_sampling is None else neg_sampling.amount
-        return _output(links.sample, _labelled(index, links, math.ceil(len(source) * amount)))
+        num_negatives = math.ceil(len(source) * amount)
+        return output(self.sampler, links.sample, labelled(index, links, num_negatives))
 
     def _as_of(self, time: Tensor | None) -> IntArray | None:
         if time is not None:
@@ -116,17 +138,33 @@ class GraphSampler(BaseSampler):  # type: ignore[misc]
     ) -> IntArray:
         if wanted.src_weight is not None:
             raise DataError("got src_weight, expected none: negatives keep the link's source")
-        ends = (edge_type[0], edge_type[2])
-        if ends not in self._negatives:
-            graph = self.sampler.graph
-            types = [kind for kind in graph.edges if (kind[0], kind[2]) == ends]
-            positives = Positives.of(graph, types)
-            self._negatives[ends] = NegativeSampler(positives, seed=self._seed)
-        sampler, count = self._negatives[ends], math.ceil(wanted.amount)
+        sampler, count = self._negatives_of(edge_type), math.ceil(wanted.amount)
         if wanted.dst_weight is None:
             return sampler.uniform(source, count, number=number, epoch=self.epoch)
         weights = item_weights(wanted.dst_weight.numpy(), sampler.positives.num_items)
         return sampler.popular(source, count, weights, number=number, epoch=self.epoch)
+
+    def _negatives_of(self, edge_type: EdgeType) -> NegativeSampler:
+        """The sampler of negatives of a type, forward or reversed; made once."""
+        if edge_type not in self._negatives:
+            positives = Positives.of(self.sampler.graph, _alike(self.sampler.graph, edge_type))
+            self._negatives[edge_type] = NegativeSampler(positives, seed=self._seed)
+        return self._negatives[edge_type]
+
+
+def _alike(graph: Graph, edge_type: EdgeType) -> list[EdgeType]:
+    """The types, forward and reversed, that lead from the source's type to the target's.
+
+    Between nodes of one type both directions do; there only those of the type's own direction.
+    """
+    stored_type(graph.edges, edge_type, "links")
+    source, _, target = edge_type
+    every = [*graph.edges, *map(reverse_of, graph.edges)]
+    alike = [kind for kind in every if (kind[0], kind[2]) == (source, target)]
+    if source != target:
+        return alike
+    is_forward = forward_of(edge_type) == edge_type
+    return [kind for kind in alike if (forward_of(kind) == kind) == is_forward]
 
 
 def _known(kind: Any) -> Any:
@@ -137,40 +175,3 @@ def _known(kind: Any) -> Any:
 
 def _numbers(input_id: Tensor | None) -> IntArray | None:
     return None if input_id is None else np.asarray(input_id.numpy(), dtype=np.int64)
-
-
-def _output(sample: Sample, metadata: Sequence[Any]) -> HeteroSamplerOutput:
-    def tensors(arrays: dict[Any, IntArray]) -> dict[Any, Tensor]:
-        return {kind: torch.from_numpy(array) for kind, array in arrays.items()}
-
-    return HeteroSamplerOutput(
-        node=tensors(sample.node),
-        row=tensors(sample.row),
-        col=tensors(sample.col),
-        edge=tensors(sample.edge),
-        batch=tensors(sample.tree),
-        num_sampled_nodes=sample.num_nodes,
-        num_sampled_edges=sample.num_edges,
-        metadata=tuple(metadata),
-    )
-
-
-def _labelled(index: EdgeSamplerInput, links: LinkSample, num_negatives: int) -> tuple[Any, ...]:
-    """(input_id, edge_label_index, edge_label, time): the links, then negatives round by round."""
-    repeats = links.negative.shape[1]
-    source = np.concatenate([links.source, np.tile(links.source, repeats)[:num_negatives]])
-    target = np.concatenate([links.target, links.negative.T.ravel()[:num_negatives]])
-    label, time = index.label, index.time
-    if num_negatives:
-        label = torch.ones(len(links.source)) if label is None else label
-        label = torch.cat([label, label.new_zeros((num_negatives, *label.shape[1:]))])
-        time = None if time is None else time.repeat(1 + repeats)[: len(source)]
-    return index.input_id, torch.from_numpy(np.stack([source, target])), label, time
-
-
-def _triplets(index: EdgeSamplerInput, links: LinkSample) -> tuple[Any, ...]:
-    """(input_id, source, target, negatives [n] or [n, k], time)"""
-    places = [torch.from_numpy(part) for part in (links.source, links.target, links.negative)]
-    if places[2].shape[1] == 1:
-        places[2] = places[2][:, 0]
-    return index.input_id, *places, index.time

@@ -8,18 +8,15 @@ import numpy as np
 
 from sargraph.core.errors import DataError
 from sargraph.core.ragged import Ragged
-from sargraph.core.types import IntArray
-from sargraph.graph.counter import base_key, salted
-from sargraph.graph.negative_draws import draw_free, draw_listed
+from sargraph.core.types import NO_ROW, IntArray
+from sargraph.graph.free_items import ENOUGH, Drawn, FreeItems, Rows
 from sargraph.graph.popular import ItemWeights, draw_weighted
 from sargraph.graph.positives import Positives
-
-ENOUGH = -1
-"""Says of a row that its negatives were drawn."""
+from sargraph.graph.rows import rows_of
 
 
 @dataclass(frozen=True)
-class NegativeSampler:
+class NegativeSampler(FreeItems):
     """Draws `count` distinct negatives for each user row: int64 [n, count].
 
     A known positive of the user is never drawn; `allow_positives=True` draws from all items (but
@@ -27,28 +24,17 @@ class NegativeSampler:
     the row) alone; rows are named by `number` (default 0, 1, ...).
     """
 
-    positives: Positives
-    seed: int = 0
-    allow_positives: bool = False
-
-    def num_free(self, users: IntArray) -> IntArray:
-        """How many items each user can be given, int64 [n]."""
-        total = np.full(len(users), self.positives.num_items, dtype=np.int64)
-        return total if self.allow_positives else total - self.positives.count(users)
-
     def uniform(
         self, users: IntArray, count: int, *, number: IntArray | None = None, epoch: int = 0
     ) -> IntArray:
         """Every free item equally likely. Cost: O(count log positives) per row.
 
-        Raises DataError where a user has fewer than `count` free items.
+        Raises DataError where a user has fewer than `count` free items, and for rows out of range
+        or columns of different lengths.
         """
-        users, names, out = self._prepare(users, count, number)
-        short = np.full(len(users), ENOUGH, dtype=np.int64)
-        indptr, items = self._blocked()
-        key = salted(base_key(self.seed, "negatives"), "uniform", epoch)
-        draw_free(indptr, items, self.positives.num_items, users, names, key, out, short)
-        _refuse(short, users, count, "items")
+        rows = self._rows(users, count, number, epoch)
+        out, short = self._among_all(rows, np.full(len(rows), NO_ROW, dtype=np.int64))
+        rows.refuse(short, "items")
         return out
 
     def popular(
@@ -62,22 +48,20 @@ class NegativeSampler:
     ) -> IntArray:
         """One after the other in proportion to `weights` among the free items not yet drawn.
 
-        Items of weight 0 are never drawn. Cost: O(count log items) per row, O(items) for a user
-        whose positives hold nearly all the weight. Raises DataError as `uniform`.
+        Items of weight 0 are never drawn. Cost: O(count log items) per row, plus O(items) once
+        where the user's positives and the items drawn hold nearly all the weight. Raises DataError
+        as `uniform`.
         """
-        users, names, out = self._prepare(users, count, number)
+        rows = self._rows(users, count, number, epoch)
         if len(weights.upto) != self.positives.num_items:
             raise DataError(
                 f"got {len(weights.upto)} weights, expected one per item "
                 f"({self.positives.num_items})"
             )
-        short = np.full(len(users), ENOUGH, dtype=np.int64)
-        indptr, items = self._blocked()
-        key = salted(base_key(self.seed, "negatives"), "popular", epoch)
-        draw_weighted(
-            indptr, items, weights.upto, weights.num_weighted, users, names, key, out, short
-        )
-        _refuse(short, users, count, "items of positive weight")
+        out, short = rows.empty()
+        weighted, key = (weights.upto, weights.num_weighted), self._key("popular", epoch)
+        draw_weighted(*self._blocked(), *weighted, rows.users, rows.names, key, out, short)
+        rows.refuse(short, "items of positive weight")
         return out
 
     def in_batch(
@@ -93,11 +77,13 @@ class NegativeSampler:
 
         These depend on the batch, so the draw does too. Raises DataError as `uniform`.
         """
-        users, names, out = self._prepare(users, count, number)
-        batch = Ragged.from_lists([np.unique(items)])
-        lists = np.zeros(len(users), dtype=np.int64)
-        short = self._listed(batch, lists, users, items, names, "batch", epoch, out)
-        _refuse(short, users, count, "items in the batch")
+        rows = self._rows(users, count, number, epoch)
+        items = self._items(items, rows)
+        distinct = np.unique(items)
+        batch = Positives(np.array([0, len(distinct)]), distinct, self.positives.num_items)
+        lists = np.zeros(len(rows), dtype=np.int64)
+        out, short = self._among(batch, lists, rows, items, "batch")
+        rows.refuse(short, "items in the batch")
         return out
 
     def same_category(
@@ -114,83 +100,43 @@ class NegativeSampler:
         """Hard negatives: from the narrowest category of the target that has enough free items.
 
         `of_item` holds the categories of each item, the broadest first. A row without enough in
-        any category is drawn uniformly with `else_uniform`, else it raises DataError.
-        Cost: O(min(positives, category) log) per row and category tried.
+        any category is drawn uniformly with `else_uniform` (never its own target), else it raises
+        DataError, as it does for an `of_item` of another number of items, and as `uniform`.
+        Cost: two counting sorts of `of_item`, and O(min(positives, category) log) per row and
+        category tried.
         """
-        users, names, out = self._prepare(users, count, number)
-        items = np.asarray(items, dtype=np.int64)
-        members = _members(of_item)
-        pending = np.arange(len(users))
+        rows = self._rows(users, count, number, epoch)
+        items = self._items(items, rows)
+        out, short = self._narrowest(of_item, items, rows)
+        left = np.flatnonzero(short != ENOUGH) if count else np.empty(0, dtype=np.int64)
+        what, unserved = "items in the target's categories", rows.take(left)
+        if else_uniform:
+            what = "items"
+            out[left], short[left] = self._among_all(unserved, items[left])
+        unserved.refuse(short[left], what)
+        return out
+
+    def _narrowest(self, of_item: Ragged, items: IntArray, rows: Rows) -> Drawn:
+        """From the last category of each target that has enough, as far as one has."""
+        members = _members(of_item, self.positives.num_items)
+        out, short = rows.empty()
         depth = of_item.lengths[items]
-        short = depth * 0
+        short[depth == 0] = 0
+        pending = np.arange(len(rows))
         while len(pending := pending[depth[pending] > 0]):
             depth[pending] -= 1
             lists = of_item.values[of_item.offsets[items[pending]] + depth[pending]]
-            drawn = out[pending]
-            short[pending] = self._listed(
-                members, lists, users[pending], items[pending], names[pending], "category",
-                epoch, drawn,
-            )  # fmt: skip
-            out[pending] = drawn
+            out[pending], short[pending] = self._among(
+                members, lists, rows.take(pending), items[pending], "category"
+            )
             pending = pending[short[pending] != ENOUGH]
-        left = np.flatnonzero(short != ENOUGH) if count else np.empty(0, dtype=np.int64)
-        if not else_uniform:
-            _refuse(short[left], users[left], count, "items in the target's categories")
-        elif len(left):
-            out[left] = self.uniform(users[left], count, number=names[left], epoch=epoch)
-        return out
-
-    def _listed(
-        self,
-        lists: Ragged,
-        list_of: IntArray,
-        users: IntArray,
-        items: IntArray,
-        names: IntArray,
-        label: str,
-        epoch: int,
-        out: IntArray,
-    ) -> IntArray:
-        short = np.full(len(users), ENOUGH, dtype=np.int64)
-        key = salted(base_key(self.seed, "negatives"), label, epoch)
-        draw_listed(
-            *self._blocked(), lists.offsets, lists.values, list_of, users,
-            np.asarray(items, dtype=np.int64), names, key, out, short,
-        )  # fmt: skip
-        return short
-
-    def _blocked(self) -> tuple[IntArray, IntArray]:
-        """The positives to avoid, as CSR."""
-        indptr, items = self.positives.indptr, self.positives.items
-        if self.allow_positives:
-            indptr, items = np.zeros_like(indptr), items[:0]
-        return indptr, items  # type: ignore[return-value]
-
-    def _prepare(
-        self, users: IntArray, count: int, number: IntArray | None
-    ) -> tuple[IntArray, IntArray, IntArray]:
-        users = np.asarray(users, dtype=np.int64)
-        if count < 0:
-            raise DataError(f"got {count} negatives per row, expected 0 or more")
-        if len(users) and not 0 <= users.min() <= users.max() < len(self.positives):
-            raise DataError(f"user rows must be 0..{len(self.positives) - 1}")
-        names = np.arange(len(users)) if number is None else np.asarray(number, dtype=np.int64)
-        return users, names, np.empty((len(users), count), dtype=np.int64)
+        return out, short
 
 
-def _members(of_item: Ragged) -> Ragged:
-    """The items of each category, ascending."""
+def _members(of_item: Ragged, num_items: int) -> Positives:
+    """The items of each category, ascending, each once however often it lists the category."""
+    if len(of_item) != num_items:
+        raise DataError(f"of_item: got categories of {len(of_item)} items, expected {num_items}")
     num_categories = int(of_item.values.max(initial=-1)) + 1
-    return Ragged.group(of_item.values, of_item.row_of_value, num_categories)
-
-
-def _refuse(short: IntArray, users: IntArray, count: int, what: str) -> None:
-    """Raise DataError that names the first row for which there are too few."""
-    wrong = np.flatnonzero(short != ENOUGH)
-    if len(wrong):
-        first = wrong[0]
-        raise DataError(
-            f"{len(wrong)} rows have too few negatives: user row {users[first]} has "
-            f"{short[first]} free {what}, expected at least {count}; ask for fewer or set "
-            "allow_positives=True"
-        )
+    category = rows_of("of_item", of_item.values, num_categories)
+    return Positives.build(category, of_item.row_of_value, num_categories, num_items)

@@ -12,23 +12,29 @@ from sargraph.graph.positives import is_positive
 
 
 @njit(cache=True, nogil=True)
-def draw_free(indptr, items, num_items, users, names, key, out, short):  # type: ignore[no-untyped-def]
-    """Uniformly from all items but the user's; `short` gets the number of free items if too few.
+def draw_free(indptr, items, num_items, users, own, names, key, out, short):  # type: ignore[no-untyped-def]
+    """Uniformly from all items but the user's and the row's `own` (-1 = none).
 
-    With the user's items p_0 < p_1 < ..., the r-th free item is `r + #{j : p_j - j <= r}`.
+    `short` gets the number of free items if too few. With the user's items p_0 < p_1 < ..., the
+    r-th item that is not among them is `r + #{j : p_j - j <= r}`.
     """
     count = out.shape[1]
     values, turns = claim_table(count)
     for i in range(len(users)):
         low, high = indptr[users[i]], indptr[users[i] + 1]
         free = num_items - (high - low)
+        own_rank = free
+        if own[i] >= 0 and not is_positive(indptr, items, users[i], own[i]):
+            own_rank = own[i] - (first_at_or_after(items, low, high, own[i]) - low)
+            free -= 1
         if free < count:
             short[i] = free
             continue
         state = key_of(key, names[i], 0)
         draw_distinct(out[i], 0, count, free, state, values, turns, i)
         for j in range(count):
-            out[i, j] += _num_blocked(items, low, high, out[i, j])
+            rank = out[i, j] + (1 if out[i, j] >= own_rank else 0)
+            out[i, j] = rank + _num_blocked(items, low, high, rank)
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,9 @@ from numba import njit
 from sargraph.core.errors import DataError
 from sargraph.core.types import BoolArray, IntArray
 from sargraph.graph.csr import RowArray, first_at_or_after, group_by, row_type
+from sargraph.graph.fan_out import forward_of
 from sargraph.graph.graph import EdgeType, Graph
+from sargraph.graph.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,12 @@ class Positives:
     def build(cls, user: IntArray, item: IntArray, num_users: int, num_items: int) -> Positives:
         """From pairs; a pair may occur many times.
 
-        Cost: two counting sorts, O(pairs + users + items). No product of row numbers is formed,
-        so the number of users times items has no limit.
+        Raises DataError for rows out of range or columns of different lengths. Cost: two counting
+        sorts, O(pairs + users + items). No product of row numbers is formed, so the number of
+        users times items has no limit.
         """
+        user = rows_of("users", user, num_users)
+        item = rows_of("items", item, num_items, len(user))
         item_place, _ = group_by(item, num_items)
         order, _ = group_by(user[item_place], num_users)
         order = item_place[order]
@@ -45,19 +50,22 @@ class Positives:
 
     @classmethod
     def of(cls, graph: Graph, edge_types: Sequence[EdgeType]) -> Positives:
-        """The pairs that any of the edge types joins. Raises DataError where types do not fit."""
+        """The pairs that any of the edge types joins; a reversed type gives its pairs swapped.
+
+        Raises DataError for an unknown type, or types of other ends. Cost: that of `build`.
+        """
         ends = {(kind[0], kind[2]) for kind in edge_types}
-        missing = [kind for kind in edge_types if kind not in graph.edges]
+        missing = [kind for kind in edge_types if forward_of(kind) not in graph.edges]
         if len(ends) != 1 or missing:
             raise DataError(
                 f"got edge types {list(edge_types)}, expected types of this graph between the "
                 f"same two node types; it has {list(graph.edges)}"
             )
         ((source, target),) = ends
-        tables = [graph.edges[kind] for kind in edge_types]
+        columns = [_ends(graph, kind) for kind in edge_types]
         return cls.build(
-            np.concatenate([table.from_row for table in tables]),
-            np.concatenate([table.to_row for table in tables]),
+            np.concatenate([column[0] for column in columns]),
+            np.concatenate([column[1] for column in columns]),
             graph.num_nodes[source],
             graph.num_nodes[target],
         )
@@ -66,15 +74,28 @@ class Positives:
         return len(self.indptr) - 1
 
     def count(self, users: IntArray) -> IntArray:
-        """Number of positives of each user row, int64 [n]."""
-        users = np.asarray(users)
+        """Number of positives of each user row, int64 [n]. Raises DataError for unknown rows."""
+        users = rows_of("users", users, len(self))
         return (self.indptr[users + 1] - self.indptr[users]).astype(np.int64)
 
     def contains(self, users: IntArray, items: IntArray) -> BoolArray:
-        """True where the item is a known positive of the user, bool [n]. O(log positives) each."""
+        """True where the item is a known positive of the user, bool [n]. O(log positives) each.
+
+        Raises DataError for rows out of range or columns of different lengths.
+        """
+        users = rows_of("users", users, len(self))
+        items = rows_of("items", items, self.num_items, len(users))
         result = np.zeros(len(users), dtype=np.bool_)
-        _contains(self.indptr, self.items, np.asarray(users), np.asarray(items), result)
+        _contains(self.indptr, self.items, users, items, result)
         return result
+
+
+def _ends(graph: Graph, edge_type: EdgeType) -> tuple[IntArray, IntArray]:
+    """The rows of the source and of the target of each edge of a type, forward or reversed."""
+    forward = forward_of(edge_type)
+    table = graph.edges[forward]
+    ends = table.from_row, table.to_row
+    return ends if forward == edge_type else (ends[1], ends[0])
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from sargraph.core.errors import DataError, nearest
+from sargraph.core.errors import DataError
 from sargraph.core.types import IntArray
 from sargraph.graph.counter import base_key, salted
-from sargraph.graph.csr import RowArray
-from sargraph.graph.draws import (
-    count_allowed,
-    draw_places,
-    places_of,
-    read_places,
-    step_over_hidden,
-)
-from sargraph.graph.fan_out import FanOuts, forward_of, read_fan_outs
+from sargraph.graph.draws import count_allowed, draw_places, read_places, step_over_hidden
+from sargraph.graph.fan_out import FanOuts, read_fan_outs
 from sargraph.graph.graph import EdgeType, Graph
+from sargraph.graph.hide import EventTwins, Exclude, read_exclude
 from sargraph.graph.node_set import NodeSet, scratch
+from sargraph.graph.rows import integers
 from sargraph.graph.tree import Sample, Seeds, Step, as_of_times, collect
+from sargraph.graph.walk import Walk
 
 Strategy: TypeAlias = Literal["uniform", "latest"]
-Exclude: TypeAlias = Mapping[EdgeType, IntArray]
-"""Edge rows of forward types that no tree may hold, in either direction."""
 
 _NOTHING = np.empty(0, dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Walk:
-    """One edge type as it is walked: CSR by the receiving node, (neighbour, edge) side by side."""
-
-    edge_type: EdgeType
-    fan_outs: tuple[int, ...]
-    indptr: RowArray
-    time: IntArray
-    neighbours: Any
-
-    @classmethod
-    def of(cls, graph: Graph, edge_type: EdgeType, fan_outs: tuple[int, ...]) -> Walk:
-        """The walk over an edge type of the graph, forward or reversed. Cost: that of one CSR."""
-        forward = forward_of(edge_type)
-        csr = graph.csr(forward, reverse=edge_type == forward)
-        pairs = np.stack([csr.indices, csr.edge], axis=1)
-        return cls(edge_type, fan_outs, csr.indptr, csr.time, pairs)
 
 
 class NeighbourSampler:
@@ -76,6 +49,8 @@ class NeighbourSampler:
         self._is_latest = strategy == "latest"
         self._key = base_key(seed, "neighbour sampler")
         self._walks = [Walk.of(graph, kind, numbers[kind]) for kind in numbers]
+        self._unwalked: dict[EdgeType, Walk] = {}
+        self.twins = EventTwins(graph, {walk.forward for walk in self._walks})
 
     def sample(
         self,
@@ -92,32 +67,37 @@ class NeighbourSampler:
 
         `as_of`: one time, or one per row; None = the whole graph; NO_TIME sees background only.
         `number`: names the trees in random draws (default: 0, 1, ...). `disjoint=False` grows one
-        common tree, in which each node is once, and needs one common time. `exclude`: edge rows
-        per forward type that no tree may hold, in either direction.
-        Raises DataError for an unknown type, rows out of range, or times that do not fit.
+        common tree, in which each node is once, and needs one common time. `exclude`: per type
+        the edge rows, or a mask of the edge table, that no tree may hold, in either direction.
+        Raises DataError for an unknown type, rows that are no integers or out of range, or
+        lengths that do not fit.
         """
-        rows = np.asarray(rows, dtype=np.int64)
+        rows = integers(f"{node_type} seeds", rows)
         time = as_of_times(as_of, len(rows))
         trees = np.arange(len(rows), dtype=np.int64)
-        names = trees if number is None else np.asarray(number, dtype=np.int64)
+        names = trees if number is None else integers("numbers of trees", number, rows.shape)
         if not disjoint:
             if len(time) and np.any(time != time[0]):
                 raise DataError(
                     "seeds with different as-of times would leak through the nodes they share, "
                     "expected one time; sample with disjoint=True"
                 )
-            trees, time, names = np.zeros_like(rows), time[:1], np.zeros(1, dtype=np.int64)
+            trees, time, names = np.zeros_like(trees), time[:1], trees[:1]
         return self.grow(
             Seeds(((node_type, rows, trees),), time, names), exclude=exclude, epoch=epoch
         )
 
     def grow(self, seeds: Seeds, *, exclude: Exclude | None = None, epoch: int = 0) -> Sample:
-        """The trees of several starts, possibly of several node types in one tree."""
+        """The trees of several starts, possibly of several node types in one tree.
+
+        Raises DataError as `sample`. Cost: see the class.
+        """
+        seeds = seeds.checked(self.graph.num_nodes)
+        hidden = self._hidden(exclude)
         sets = {kind: NodeSet(kind) for kind in self.graph.num_nodes}
-        places = tuple(self._start(sets, *start) for start in seeds.starts)
+        places = tuple(_start(sets[kind], rows, trees) for kind, rows, trees in seeds.starts)
         for nodes in sets.values():
             nodes.close_hop()
-        hidden = [self._hidden(walk, exclude or {}) for walk in self._walks]
         drawn: dict[EdgeType, list[Step]] = {walk.edge_type: [] for walk in self._walks}
         for hop in range(self.num_hops):
             frontiers = {kind: nodes.frontier for kind, nodes in sets.items()}
@@ -132,37 +112,25 @@ class NeighbourSampler:
                 nodes.close_hop()
         return collect(sets, drawn, places)
 
-    def walk_of(self, edge_type: EdgeType) -> Walk | None:
-        """The walk over a stored type, from its start where possible; None where there is none."""
-        walks = [walk for walk in self._walks if forward_of(walk.edge_type) == edge_type]
-        return min(walks, key=lambda walk: walk.edge_type == edge_type, default=None)
+    def walk_of(self, edge_type: EdgeType) -> Walk:
+        """A walk over a stored type, from its start where possible.
 
-    def _start(
-        self, sets: dict[str, NodeSet], kind: str, rows: IntArray, trees: IntArray
-    ) -> IntArray:
-        if kind not in sets:
-            raise DataError(f"unknown node type '{kind}'; {nearest(kind, sets)}")
-        limit = self.graph.num_nodes[kind]
-        wrong = np.flatnonzero((rows < 0) | (rows >= limit))
-        if len(wrong):
-            raise DataError(
-                f"seed {wrong[0]} is {kind} row {rows[wrong[0]]}, expected 0..{limit - 1}"
-            )
-        label = rows.copy()
-        sets[kind].add(label, trees, np.arange(len(rows) + 1))
-        return label
+        Cost: one CSR, kept, where the type is not among those of the fan-outs.
+        """
+        walks = [walk for walk in self._walks if walk.forward == edge_type]
+        if walks:
+            return min(walks, key=lambda walk: walk.edge_type == edge_type)
+        if edge_type not in self._unwalked:
+            self._unwalked[edge_type] = Walk.of(self.graph, edge_type, ())
+        return self._unwalked[edge_type]
 
-    def _hidden(self, walk: Walk, exclude: Exclude) -> IntArray:
-        """Places of the excluded edges in a walk's CSR, ascending."""
-        forward = forward_of(walk.edge_type)
-        edge = np.asarray(exclude.get(forward, _NOTHING), dtype=np.int64)
-        table = self.graph.edges[forward]
-        if len(edge) and not 0 <= edge.min() <= edge.max() < len(table):
-            raise DataError(f"excluded {'-'.join(forward)} edges must be 0..{len(table) - 1}")
-        node = (table.to_row if walk.edge_type == forward else table.from_row)[edge]
-        place = np.empty_like(edge)
-        places_of(walk.indptr, walk.time, walk.neighbours, node, table.time[edge], edge, place)
-        return np.unique(place)
+    def _hidden(self, exclude: Exclude | None) -> list[IntArray]:
+        """For each walk the places of the excluded edges in its CSR."""
+        edges = read_exclude(self.graph, exclude)
+        return [
+            walk.places(self.graph.edges[walk.forward], edges.get(walk.forward, _NOTHING))
+            for walk in self._walks
+        ]
 
     def _step(
         self,
@@ -193,3 +161,10 @@ class NeighbourSampler:
         read_places(walk.neighbours, place, taken, frontier.start, row, col, edge)
         sets[walk.edge_type[0]].add(row, trees, taken)
         return row, col, edge
+
+
+def _start(nodes: NodeSet, rows: IntArray, trees: IntArray) -> IntArray:
+    """Put seeds into the nodes of their type; returns the place of each."""
+    places = rows.copy()
+    nodes.add(places, trees, np.arange(len(rows) + 1))
+    return places

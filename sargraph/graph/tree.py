@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from sargraph.core.errors import DataError
+from sargraph.core.errors import DataError, nearest
 from sargraph.core.types import IntArray
 from sargraph.graph.graph import EdgeType
 from sargraph.graph.node_set import NodeSet
+from sargraph.graph.rows import LARGEST, integers, rows_of
 
 Step: TypeAlias = tuple[IntArray, IntArray, IntArray]
 """(row, col, edge) of the edges that one hop drew along one type."""
 
-NO_LIMIT = np.iinfo(np.int64).max
+NO_LIMIT = LARGEST
 """The as-of time that sees every edge of the graph."""
 
 
@@ -30,6 +32,21 @@ class Seeds:
     starts: tuple[tuple[str, IntArray, IntArray], ...]
     time: IntArray
     number: IntArray
+
+    def checked(self, num_nodes: Mapping[str, int]) -> Seeds:
+        """The same in int64, for a graph of so many nodes per type. Cost: O(rows).
+
+        Raises DataError for an unknown node type, rows or trees out of range, or lengths that
+        differ.
+        """
+        time = integers("as-of times", self.time)
+        starts = []
+        for kind, rows, trees in self.starts:
+            if kind not in num_nodes:
+                raise DataError(f"unknown node type '{kind}'; {nearest(kind, num_nodes)}")
+            seeds = rows_of(f"{kind} seeds", rows, num_nodes[kind])
+            starts.append((kind, seeds, rows_of("trees", trees, len(time), len(seeds))))
+        return Seeds(tuple(starts), time, integers("numbers of trees", self.number, time.shape))
 
 
 @dataclass(frozen=True)
@@ -54,13 +71,14 @@ class Sample:
 
 
 def as_of_times(as_of: IntArray | int | None, length: int) -> IntArray:
-    """One time per seed, int64 [length]. Raises DataError for another number of times."""
-    times = np.asarray(NO_LIMIT if as_of is None else as_of)
-    if times.dtype.kind not in "iu":
-        raise DataError(f"as-of times are {times.dtype}, expected integers (ms or ordinal)")
+    """One time per seed, int64 [length].
+
+    Raises DataError for another number of times, or times that are no integers of 64 bits.
+    """
+    times = integers("as-of times", NO_LIMIT if as_of is None else as_of)
     if times.ndim and times.shape != (length,):
         raise DataError(f"got {times.shape} as-of times, expected one or one per seed ({length})")
-    return np.full(length, times, dtype=np.int64)
+    return np.full(length, times)
 
 
 def collect(

@@ -8,23 +8,35 @@ from sargraph.core.errors import DataError
 from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, NO_TIME
 from sargraph.graph.graph import CLICKED, EdgeTable, EdgeType, Graph
+from sargraph.graph.interop import REVERSE
+from sargraph.graph.rows import LARGEST
 
 
 def validate(graph: Graph) -> None:
     """Check that every edge can be what it says it is.
 
-    Raises DataError naming the edge type, the first edge at fault and what was expected: an end
-    point of an unknown node type or outside its vocabulary, columns of different lengths or of
-    the wrong kind, a weight that is not finite, a timed edge at or after the cut, virtual queries
-    that are not one per `clicked` edge. Cost: O(edges).
+    Raises DataError naming the edge type, the first edge at fault and what was expected: a verb
+    that is one of a reversed type, an end point of an unknown node type or outside its vocabulary,
+    columns of different lengths or of the wrong kind, a weight that is not finite, a timed edge at
+    or after the cut, the largest int64 as a time (no time is after it, so that nothing would ever
+    see the edge), virtual queries that are not one per `clicked` edge. Cost: O(edges).
     """
     for edge_type, table in graph.edges.items():
+        _check_verb(edge_type)
         _check_columns(edge_type, table)
         _check_rows(graph, edge_type, table)
         _check_values(graph, edge_type, table)
     _check_terms(graph, "query", graph.query_terms)
     _check_terms(graph, "item", graph.item_terms)
     _check_virtual(graph)
+
+
+def _check_verb(edge_type: EdgeType) -> None:
+    if edge_type[1].startswith(REVERSE):
+        raise DataError(
+            f"{_name(edge_type)}: got a verb that begins with '{REVERSE}', which names the view of "
+            "a type from its end, expected a stored type; give it another verb"
+        )
 
 
 def _check_columns(edge_type: EdgeType, table: EdgeTable) -> None:
@@ -68,6 +80,12 @@ def _check_values(graph: Graph, edge_type: EdgeType, table: EdgeTable) -> None:
         raise DataError(
             f"{_name(edge_type)}: {len(at_fault)} weights are not finite "
             f"(edge {at_fault[0]}), expected numbers; mend or leave out these edges"
+        )
+    endless = np.flatnonzero(table.time == LARGEST)
+    if len(endless):
+        raise DataError(
+            f"{_name(edge_type)}: {len(endless)} edges are at time 2^63 - 1 (edge {endless[0]}), "
+            "expected times before it; leave out these edges or give their times"
         )
     if graph.cut == NO_TIME:
         return

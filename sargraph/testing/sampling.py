@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from sargraph.core.ragged import Ragged
-from sargraph.core.types import NO_TIME, IntArray
+from sargraph.core.types import NO_ROW, NO_TIME, DoubleArray, IntArray
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.graph.graph import CLICKED, CONTAINS, FOLLOWS, ISSUED, EdgeTable, EdgeType, Graph
-from sargraph.graph.tree import Sample
+from sargraph.graph.tree import NO_LIMIT, Sample
 
 Hidden = Mapping[EdgeType, Sequence[int]]
 
@@ -58,6 +59,34 @@ def allowed_edges(
     ]
 
 
+def hidden_by_links(
+    graph: Graph,
+    edge_type: EdgeType,
+    ends: Sequence[tuple[int, int]],
+    as_of: Sequence[int],
+    given: Sequence[int] = (),
+) -> dict[EdgeType, list[int]]:
+    """Edges that links of a stored type hide: their own ones, and all that name the same events.
+
+    Own are the `given` ones, and between the two ends of a link those that its time leaves open:
+    background edges, and every edge where the time is the largest int64.
+    """
+    table = graph.edges[edge_type]
+    own = set(given)
+    for link, time in zip(ends, as_of, strict=True):
+        for row in range(len(table)):
+            is_open = table.time[row] == NO_TIME or time == NO_LIMIT
+            if (table.from_row[row], table.to_row[row]) == link and is_open:
+                own.add(row)
+    events = {int(table.event[row]) for row in own} - {NO_ROW}
+    hidden = {
+        kind: {row for row in range(len(other)) if other.event[row] in events}
+        for kind, other in graph.edges.items()
+    }
+    hidden[edge_type] |= own
+    return {kind: sorted(rows) for kind, rows in hidden.items()}
+
+
 def check_sample(
     graph: Graph,
     sample: Sample,
@@ -103,3 +132,40 @@ def _check_ends(graph: Graph, sample: Sample, kind: EdgeType) -> None:
     expected = (table.from_row[edge], table.to_row[edge])
     for got, wanted in zip(ends, expected if is_forward else expected[::-1], strict=True):
         assert np.array_equal(got, wanted)
+
+
+def check_batch(graph: Graph, batch: Any, time_of_tree: Any) -> int:
+    """Assert that a PyG batch fits the graph; returns its number of edges.
+
+    Every edge is the graph's edge of that id, in one tree, and before its tree's time (None = the
+    whole graph); `x` of every node is its row.
+    """
+    for kind in batch.edge_types:
+        store, is_forward = batch[kind], kind in graph.edges
+        source, verb, target = kind
+        table = graph.edges[kind if is_forward else (target, verb.removeprefix("rev_"), source)]
+        row, col = store.edge_index
+        ends = batch[source].n_id[row], batch[target].n_id[col]
+        edge = store.e_id.numpy()
+        np.testing.assert_array_equal(ends[0 if is_forward else 1], table.from_row[edge])
+        np.testing.assert_array_equal(ends[1 if is_forward else 0], table.to_row[edge])
+        np.testing.assert_array_equal(store.time, table.time[edge])
+        tree = batch[target].batch[col]
+        np.testing.assert_array_equal(tree, batch[source].batch[row])
+        if time_of_tree is not None:
+            assert ((store.time < time_of_tree[tree]) | (store.time == NO_TIME)).all()
+    for kind in batch.node_types:
+        np.testing.assert_array_equal(batch[kind].x[:, 0], batch[kind].n_id)
+    return sum(len(batch[kind].e_id) for kind in batch.edge_types)
+
+
+def chi_square_fits(counts: IntArray, shares: DoubleArray) -> bool:
+    """True where counts are as far from their expected shares as chance lets them be.
+
+    False where something of share 0 was counted, and beyond four standard deviations.
+    """
+    inside = shares > 0
+    expected = counts.sum() * shares
+    square = ((counts - expected)[inside] ** 2 / expected[inside]).sum()
+    degrees = inside.sum() - 1
+    return not counts[~inside].any() and bool(abs(square - degrees) < 4 * np.sqrt(2 * degrees))

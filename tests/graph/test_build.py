@@ -199,6 +199,18 @@ def test_belongs_to_and_follows_are_background_edges_on_request(related):
         assert np.all(table.event == NO_ROW)
 
 
+def test_a_category_or_a_follow_that_is_listed_twice_is_one_edge(related):
+    def doubled(relation):
+        return Ragged.from_lists([[*row, *row] for row in relation])
+
+    categories = replace(related.categories, of_item=doubled(related.categories.of_item))
+    twice = replace(related, categories=categories, follows=doubled(related.follows))
+    config = GraphConfig(where_present=("belongs_to", "follows"))
+    once, graph = build_graph(related, config=config), build_graph(twice, config=config)
+    for kind in (BELONGS_TO, FOLLOWS):
+        assert as_tuples(graph.edges[kind]) == as_tuples(once.edges[kind])
+
+
 def test_a_relation_that_the_log_lacks_is_an_error_or_left_out(related):
     bare = replace(related, categories=None, follows=None)
     for verb, what in (("belongs_to", "categories"), ("follows", "follows")):

@@ -13,7 +13,7 @@ from sargraph.graph.graph import CLICKED, CONTAINS, FOUND
 from sargraph.graph.negative import NegativeSampler
 from sargraph.graph.popular import item_weights, popularity
 from sargraph.graph.positives import Positives
-from sargraph.testing.sampling import random_graph
+from sargraph.testing.sampling import chi_square_fits, random_graph
 
 NUM_USERS, NUM_ITEMS = 5, 30
 
@@ -103,44 +103,11 @@ def test_a_graphs_positives_join_types_of_the_same_ends_only():
             Positives.of(graph, wrong)
 
 
-def chi_square_fits(counts, shares):
-    expected = counts.sum() * shares
-    assert counts[shares == 0].sum() == 0
-    inside = shares > 0
-    square = ((counts - expected)[inside] ** 2 / expected[inside]).sum()
-    degrees = inside.sum() - 1
-    return abs(square - degrees) < 4 * np.sqrt(2 * degrees)
-
-
 def test_uniform_negatives_are_uniform_over_the_free_items():
     sampler, known, _ = random_world(2)
     counts = np.bincount(sampler.uniform(np.zeros(9000, int), 1)[:, 0], minlength=NUM_ITEMS)
     free = np.array([item not in known[0] for item in range(NUM_ITEMS)])
     assert chi_square_fits(counts, free / free.sum())
-
-
-@pytest.mark.parametrize("heavy", [1.0, 10.0**6])
-def test_popular_negatives_follow_the_weights_also_when_the_user_owns_nearly_all_of_it(heavy):
-    sampler, known, _ = random_world(3)
-    weights = np.arange(NUM_ITEMS, dtype=float)
-    weights[list(known[1])] *= heavy
-    free = np.array([item not in known[1] for item in range(NUM_ITEMS)]) * weights
-    drawn = sampler.popular(np.ones(9000, int), 1, item_weights(weights, NUM_ITEMS))
-    assert chi_square_fits(np.bincount(drawn[:, 0], minlength=NUM_ITEMS), free / free.sum())
-
-
-def test_popularity_is_a_power_of_the_count_and_unseen_items_stay_out():
-    weights = popularity(np.array([0, 0, 0, 0, 2]), 4, power=0.5)
-    assert np.diff(weights.upto, prepend=0).tolist() == [2, 0, 1, 0]
-    assert np.diff(popularity(np.array([0, 0, 2]), 4, power=0).upto, prepend=0).tolist() == [
-        1, 0, 1, 0,
-    ]  # fmt: skip
-    empty = NegativeSampler(Positives.build(np.empty(0, int), np.empty(0, int), 1, 4))
-    assert set(empty.popular(np.zeros(50, int), 2, weights).ravel().tolist()) == {0, 2}
-    with pytest.raises(
-        DataError, match=r"has 2 free items of positive weight, expected at least 3"
-    ):
-        empty.popular(np.zeros(1, int), 3, weights)
 
 
 def test_hard_negatives_come_from_the_narrowest_category_that_has_enough():
@@ -166,7 +133,7 @@ def test_too_few_free_items_is_an_error_that_names_the_user():
         sampler.uniform(np.array([0, 1]), 2)
     anything = NegativeSampler(positives, allow_positives=True).uniform(np.array([1]), 4)
     assert sorted(anything[0].tolist()) == [0, 1, 2, 3]
-    with pytest.raises(DataError, match=r"user rows must be 0\.\.1"):
+    with pytest.raises(DataError, match=r"users: got 2 at place 0, expected 0\.\.1"):
         sampler.uniform(np.array([2]), 1)
 
 
@@ -186,3 +153,86 @@ def test_many_negatives_per_row_use_the_hash_table_and_stay_distinct():
     drawn = NegativeSampler(positives).uniform(np.zeros(3, int), 899)
     free = sorted(set(range(1000)) - set(range(0, 300, 3)))
     assert all(set(row) <= set(free) and len(set(row)) == 899 for row in drawn.tolist())
+
+
+def test_rows_that_do_not_fit_are_refused_before_they_are_read():
+    sampler = NegativeSampler(Positives.build([0, 1, 2], [0, 1, 2], 8, 100))
+    users, three = np.arange(8), np.arange(3)
+    of_item = Ragged.from_lists([[0]] * 100)
+    weights = popularity(three, 100)
+    wrong = [
+        (lambda: sampler.in_batch(users, np.array([1, 2, 3]), 2), r"items: got shape \(3,\)"),
+        (lambda: sampler.in_batch(three, np.array([-1, 9, 3]), 2), "items: got -1 at place 0"),
+        (lambda: sampler.in_batch(three, np.array([1, 100, 3]), 2), "items: got 100 at place 1"),
+        (lambda: sampler.same_category(users, three, 2, of_item), r"items: got shape \(3,\)"),
+        (lambda: sampler.same_category(three, [0, 1, 100], 2, of_item), "items: got 100"),
+        (lambda: sampler.same_category(three, three, 2, of_item.take(users)), "of 8 items, exp"),
+        (lambda: sampler.same_category(three, three, 2, negative), "of_item: got -1"),
+        (lambda: sampler.uniform(users, 2, number=three), r"numbers of rows: got shape \(3,\)"),
+        (lambda: sampler.uniform(users > 3, 2), "users: got values of type bool"),
+        (lambda: sampler.uniform(users / 2, 2), "users: got values of type float64"),
+        (lambda: sampler.popular(np.array([8]), 2, weights), "users: got 8"),
+        (lambda: sampler.num_free(np.array([8])), "users: got 8"),
+        (lambda: sampler.positives.contains([0, 1, 2], [1]), r"items: got shape \(1,\)"),
+        (lambda: sampler.positives.contains([10**6], [1]), "users: got 1000000"),
+        (lambda: sampler.positives.contains([1], [100]), "items: got 100"),
+        (lambda: Positives.build([0, 8], [1, 1], 8, 100), "users: got 8"),
+        (lambda: Positives.build([0, 1], [1], 8, 100), r"items: got shape \(1,\)"),
+        (lambda: popularity([100], 100), "items: got 100"),
+    ]
+    negative = Ragged.from_lists([[-1]] * 100)
+    for call, message in wrong:
+        with pytest.raises(DataError, match=message):
+            call()
+
+
+def test_an_item_that_lists_a_category_twice_is_once_in_it():
+    twice = Ragged.from_lists([[0, 0], [0], [0], [0], [0], [0]])
+    sampler = NegativeSampler(Positives.build([0], [0], 1, 6))
+    rows = 200
+    drawn = sampler.same_category(np.zeros(rows, int), np.full(rows, 5), 2, twice)
+    assert set(drawn.ravel().tolist()) == {1, 2, 3, 4}
+    assert np.all(drawn[:, 0] != drawn[:, 1])
+
+
+@pytest.mark.parametrize("allow_positives", [False, True])
+def test_hard_negatives_drawn_uniformly_are_fair_and_never_the_target(allow_positives):
+    """Every other free item alike, also where the target is a positive itself."""
+    nowhere = Ragged.from_lists([[]] * 12)
+    positives = Positives.build([0, 0, 0], [2, 5, 9], 1, 12)
+    sampler = NegativeSampler(positives, allow_positives=allow_positives)
+    rows = 6000
+    blocked = [] if allow_positives else [2, 5, 9]
+    for target in (0, 4, 5, 11):
+        own = np.full(rows, target)
+        drawn = sampler.same_category(np.zeros(rows, int), own, 1, nowhere, else_uniform=True)
+        free = np.ones(12)
+        free[[target, *blocked]] = 0
+        assert chi_square_fits(np.bincount(drawn[:, 0], minlength=12), free / free.sum())
+    number = 11 if allow_positives else 8
+    many = sampler.same_category([0], [4], number, nowhere, else_uniform=True)
+    assert len({*many[0].tolist(), 4, *blocked}) == 12
+    with pytest.raises(DataError, match=f"has {number} free items, expected at least"):
+        sampler.same_category([0], [4], number + 1, nowhere, else_uniform=True)
+
+
+@pytest.mark.parametrize("way", ["uniform", "popular", "same_category"])
+def test_an_epoch_counts_by_its_value_and_not_by_its_type(way):
+    sampler, _, of_item = random_world(6)
+    users, items = np.arange(5), np.arange(5)
+    plain = draw(sampler, way, users, items, of_item, 2, epoch=1)
+    for epoch in (np.int64(1), np.int8(1), np.array(1), True):
+        np.testing.assert_array_equal(
+            draw(sampler, way, users, items, of_item, 2, epoch=epoch), plain
+        )
+
+
+@pytest.mark.parametrize("num_items", [2**32 - 1, 2**32, 3 * 2**32, 5 * 2**59 + 7, 2**62])
+def test_billions_of_items_are_drawn_from_evenly(num_items):
+    """On both sides of the bound up to which one product of 32 bits does."""
+    sampler = NegativeSampler(Positives(np.array([0, 0]), np.empty(0, np.int64), num_items))
+    drawn = sampler.uniform(np.zeros(8000, int), 1)
+    assert 0 <= drawn.min() <= drawn.max() < num_items
+    share = drawn[:, 0] // (num_items // 20 + 1)
+    assert chi_square_fits(np.bincount(share, minlength=20), np.full(20, 1 / 20))
+    assert len(np.unique(drawn % 256)) == 256

@@ -15,11 +15,12 @@ import pytest
 from sargraph.core.errors import DataError
 from sargraph.core.types import NO_TIME
 from sargraph.graph.csr import build_csr
+from sargraph.graph.draws import widest_draw
 from sargraph.graph.fan_out import forward_of, read_fan_outs
-from sargraph.graph.graph import CLICKED, CONTAINS, FOLLOWS, ISSUED
+from sargraph.graph.graph import CLICKED, FOLLOWS, ISSUED
 from sargraph.graph.interop import reverse_of
-from sargraph.graph.links import sample_links
 from sargraph.graph.sample import NeighbourSampler
+from sargraph.graph.tree import Seeds
 from sargraph.testing.sampling import allowed_edges, check_sample, random_graph
 
 TO_USER = reverse_of(CLICKED)
@@ -39,6 +40,18 @@ def test_the_latest_strategy_takes_the_latest_allowed_edges(graph):
         allowed = allowed_edges(graph, TO_USER, place, 9, {CLICKED: hidden.tolist()})
         expected = sorted(allowed, key=lambda edge: (time[edge], edge))[-3:]
         assert sample.edge[TO_USER][sample.col[TO_USER] == place].tolist() == expected
+
+
+def test_only_nodes_that_draw_count_for_the_table_of_drawn_places():
+    """Two of three nodes take all they may, however many that are."""
+    assert widest_draw(np.array([10**6, 9, 5]), np.array([0, 10**6, 10**6 + 4, 10**6 + 9])) == 4
+
+
+def test_an_epoch_counts_by_its_value_and_not_by_its_type(graph):
+    sampler = NeighbourSampler(graph, [2, 2])
+    one = sampler.sample("user", np.arange(8), as_of=9, epoch=1)
+    for epoch in (np.int64(1), np.uint8(1), np.array(1)):
+        assert_same(sampler.sample("user", np.arange(8), as_of=9, epoch=epoch), one)
 
 
 def test_a_seed_without_a_time_sees_background_only_and_none_means_the_whole_graph(graph):
@@ -85,7 +98,7 @@ def test_seeds_that_do_not_fit_are_refused_in_one_line(graph):
     rows = np.array([1, 2])
     with pytest.raises(DataError, match="unknown node type 'usr'; did you mean 'user'"):
         sampler.sample("usr", rows, as_of=3)
-    with pytest.raises(DataError, match=r"seed 1 is user row 8, expected 0\.\.7"):
+    with pytest.raises(DataError, match=r"user seeds: got 8 at place 1, expected 0\.\.7"):
         sampler.sample("user", np.array([1, 8]), as_of=3)
     with pytest.raises(DataError, match="expected one or one per seed"):
         sampler.sample("user", rows, as_of=np.array([1, 2, 3]))
@@ -93,53 +106,48 @@ def test_seeds_that_do_not_fit_are_refused_in_one_line(graph):
         sampler.sample("user", rows, as_of=np.array([1.5, 2.0]))
     with pytest.raises(DataError, match="would leak through the nodes they share"):
         sampler.sample("user", rows, as_of=np.array([1, 2]), disjoint=False)
-    with pytest.raises(DataError, match=r"excluded user-clicked-item edges must be 0\.\.119"):
-        sampler.sample("user", rows, as_of=3, exclude={CLICKED: np.array([120])})
+    with pytest.raises(DataError, match="as-of times: got 9223372036854775813, expected integers"):
+        sampler.sample("user", rows, as_of=np.uint64(2**63 + 5))
+    for wrong in (np.array([True, False]), np.array([1.0, 2.0])):
+        with pytest.raises(DataError, match=r"user seeds: got values of type .*, expected int"):
+            sampler.sample("user", wrong, as_of=3)
+    with pytest.raises(DataError, match=r"numbers of trees: got shape \(3,\), expected \(2,\)"):
+        sampler.sample("user", rows, as_of=3, number=np.arange(3))
+    seeds = Seeds((("user", rows, np.array([0, 1])),), time=np.array([3]), number=np.array([0]))
+    with pytest.raises(DataError, match=r"trees: got 1 at place 1, expected 0\.\.0"):
+        sampler.grow(seeds)
 
 
-def test_a_link_and_its_negatives_share_one_tree_that_hides_the_link(graph):
-    table = graph.edges[CLICKED]
-    links, negative = np.arange(40), np.arange(80).reshape(40, 2) % 10
-    fan_outs = read_fan_outs(list(graph.edges), [-1, -1])
+def test_edges_are_excluded_by_rows_or_by_a_mask_and_by_either_name_of_their_type(graph):
+    fan_outs = {TO_USER: [-1], CLICKED: [-1]}
     sampler = NeighbourSampler(graph, fan_outs)
-    ends = table.from_row[links], table.to_row[links]
-    times = table.time[links]
-    result = sample_links(sampler, CLICKED, *ends, as_of=times, negative=negative)
-    sample = result.sample
-    np.testing.assert_array_equal(sample.node["user"][result.source], ends[0])
-    np.testing.assert_array_equal(sample.node["item"][result.target], ends[1])
-    np.testing.assert_array_equal(sample.node["item"][result.negative], negative)
-    for places, kind in ((result.source, "user"), (result.target, "item")):
-        np.testing.assert_array_equal(sample.tree[kind][places], links)
-    background = set(links[times == NO_TIME].tolist())
-    hidden = {
-        edge
-        for edge in np.flatnonzero(table.time == NO_TIME).tolist()
-        if any((table.from_row[edge], table.to_row[edge]) == end for end in zip(*ends, strict=True))
-    }
-    assert background <= hidden
-    check_sample(graph, sample, fan_outs, times, {CLICKED: hidden})
+    rows, hidden = np.arange(8), np.arange(0, 120, 7)
+    mask = np.zeros(120, dtype=bool)
+    mask[hidden] = True
+    some, others = hidden[:9], hidden[9:]
+    for exclude in (
+        {CLICKED: hidden},
+        {TO_USER: hidden},
+        {CLICKED: mask},
+        {CLICKED: some, TO_USER: others},
+    ):
+        sample = sampler.sample("user", rows, as_of=None, exclude=exclude)
+        expected = {CLICKED: hidden.tolist()}
+        check_sample(graph, sample, fan_outs, np.full(8, 10**9), expected)
 
 
-@pytest.mark.parametrize("walked", [TO_USER, CLICKED, FOLLOWS])
-def test_without_times_every_edge_between_the_ends_of_a_link_is_hidden(graph, walked):
-    table = graph.edges[CLICKED]
-    sampler = NeighbourSampler(graph, {walked: [-1]})
-    ends = table.from_row[:5], table.to_row[:5]
-    sample = sample_links(sampler, CLICKED, *ends, as_of=None).sample
-    asked = set(zip(*(rows.tolist() for rows in ends), strict=True))
-    pairs = [(u, i) for u, i in zip(table.from_row.tolist(), table.to_row.tolist(), strict=True)]
-    hidden = {CLICKED: [edge for edge, pair in enumerate(pairs) if pair in asked]}
-    check_sample(graph, sample, {walked: [-1]}, np.full(5, 10**9), hidden)
-
-
-def test_links_whose_columns_do_not_fit_are_refused(graph):
-    sampler = NeighbourSampler(graph, {CONTAINS: [1]})
-    one = np.zeros(1, dtype=int)
-    with pytest.raises(DataError, match="as many targets as sources"):
-        sample_links(sampler, CLICKED, one, np.zeros(2, dtype=int), as_of=1)
-    with pytest.raises(DataError, match="negatives of shape"):
-        sample_links(sampler, CLICKED, one, one, as_of=1, negative=one)
+def test_excluded_edges_that_do_not_fit_are_refused(graph):
+    sampler = NeighbourSampler(graph, {FOLLOWS: [2]})
+    wrong = [
+        ({CLICKED: np.array([120])}, r"excluded user-clicked-item edges: got 120 .*0\.\.119"),
+        ({CLICKED: np.zeros(119, bool)}, r"mask of shape \(119,\), expected \(120,\)"),
+        ({CLICKED: np.array([0.5])}, "values of type float64, expected integers"),
+        ({("user", "cliked", "item"): [0]}, "exclude for unknown .*mean 'user-clicked-item'"),
+        ({("item", "rev_cliked", "user"): [0]}, "did you mean 'item-rev_clicked-user'"),
+    ]
+    for exclude, message in wrong:
+        with pytest.raises(DataError, match=message):
+            sampler.sample("user", np.arange(2), as_of=3, exclude=exclude)
 
 
 def assert_same(left, right):

@@ -62,6 +62,20 @@ def test_without_a_cut_no_time_is_late(graph):
     validate(replace(damaged(graph, "time", 0, 10**15), cut=NO_TIME))
 
 
+def test_the_largest_int64_is_no_time_and_the_one_before_it_is(graph):
+    """No time is strictly after it: no as-of time would ever see such an edge."""
+    graph = replace(graph, cut=NO_TIME)
+    validate(damaged(graph, "time", 2, 2**63 - 2))
+    with pytest.raises(DataError, match=r"user-found-item: 1 edges are at time 2\^63 - 1 .edge 2"):
+        validate(damaged(graph, "time", 2, 2**63 - 1))
+
+
+def test_a_stored_verb_that_looks_reversed_is_refused(graph):
+    edges = {("item", "rev_found", "user"): EdgeTable.of([0], [0])}
+    with pytest.raises(DataError, match="item-rev_found-user: got a verb that begins with 'rev_'"):
+        validate(replace(graph, edges=edges))
+
+
 def test_columns_of_different_length_or_kind_are_refused(graph):
     table = graph.edges[FOUND]
     short = replace(table, weight=table.weight[:-1])

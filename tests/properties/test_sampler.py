@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,14 @@ from hypothesis import strategies as st
 from sargraph.core.types import NO_TIME
 from sargraph.graph.fan_out import read_fan_outs
 from sargraph.graph.interop import reverse_of
+from sargraph.graph.links import sample_links
 from sargraph.graph.sample import NeighbourSampler
-from sargraph.testing.sampling import allowed_edges, check_sample, random_graph
+from sargraph.testing.sampling import (
+    allowed_edges,
+    check_sample,
+    hidden_by_links,
+    random_graph,
+)
 
 TIMES = st.one_of(st.integers(-1, 14), st.just(NO_TIME), st.just(np.iinfo(np.int64).max))
 
@@ -87,16 +95,49 @@ def trees_of(sample, numbers):
 
 
 @settings(max_examples=40, deadline=None)
-@given(case=cases(), hide=st.lists(st.integers(0, 10**6), max_size=30))
-def test_excluded_edges_are_in_no_tree_in_either_direction(case, hide):
+@given(case=cases(), hide=st.lists(st.integers(0, 10**6), max_size=30), turn=st.booleans())
+def test_excluded_edges_are_in_no_tree_in_either_direction(case, hide, turn):
     graph, fan_outs, rows, times, seed = case
     hidden = {
         kind: np.array([row % len(table) for row in hide if len(table)], dtype=int)
         for kind, table in graph.edges.items()
     }
+    exclude = {reverse_of(kind) if turn else kind: edges for kind, edges in hidden.items()}
     sampler = NeighbourSampler(graph, fan_outs, seed=seed)
-    sample = sampler.sample("user", rows, as_of=times, exclude=hidden)
+    sample = sampler.sample("user", rows, as_of=times, exclude=exclude)
     check_sample(graph, sample, fan_outs, times, {k: v.tolist() for k, v in hidden.items()})
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=cases(), data=st.data(), turn=st.booleans(), is_given=st.booleans())
+def test_links_of_any_type_in_any_direction_at_any_time_do_not_see_themselves(
+    case, data, turn, is_given
+):
+    """Own edges, and the edges that the same event left in other types, walked or not."""
+    graph, fan_outs, _, _, seed = case
+    events = np.random.default_rng(seed)
+    edges = {
+        kind: replace(table, event=events.integers(-1, 12, size=len(table)))
+        for kind, table in graph.edges.items()
+    }
+    graph = replace(graph, edges=edges)
+    kind = data.draw(st.sampled_from(list(edges)))
+    table = edges[kind]
+    number = data.draw(st.integers(0, min(5, len(table))))
+    links = np.array(data.draw(st.permutations(range(len(table)))), dtype=int)[:number]
+    times = np.array(data.draw(st.lists(TIMES, min_size=number, max_size=number)), dtype=int)
+    ends = table.from_row[links], table.to_row[links]
+    sample = sample_links(
+        NeighbourSampler(graph, fan_outs, seed=seed),
+        reverse_of(kind) if turn else kind,
+        *(ends[::-1] if turn else ends),
+        as_of=times,
+        edge=links if is_given else None,
+    ).sample
+    pairs = list(zip(*(rows.tolist() for rows in ends), strict=True))
+    given_edges = links.tolist() if is_given else ()
+    hidden = hidden_by_links(graph, kind, pairs, times.tolist(), given_edges)
+    check_sample(graph, sample, fan_outs, times, hidden)
 
 
 @settings(max_examples=40, deadline=None)
