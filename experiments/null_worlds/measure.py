@@ -3,9 +3,9 @@
     python experiments/null_worlds/measure.py --cells DIR [--users 800] [--world NAME ...] [--json]
 
 A cell is one world with five seeds: simulate, ingest, `measure_effects`. Each is stored in DIR as
-JSON under the hash of its inputs (settings, seeds and the code that made it), so that a second run
-measures only what is missing. Prints the table of the README and compares with `expected.toml`;
-exit status 1 where a figure moved.
+JSON under the hash of its inputs (settings, seeds, recipe and the code of `sargraph.events`), so
+that a second run measures only what is missing. Prints the table of the README and compares with
+`expected.toml`; exit status 1 where a figure moved.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from sargraph.core.config import read_toml
 from sargraph.core.progress import progress, quiet
 from sargraph.events.effects import EFFECTS, measure_effects
 from sargraph.events.ingest import ingest
+from sargraph.events.recipe import shipped_recipes
 from sargraph.events.simulate import SimulateConfig, simulate
 
 HERE = Path(__file__).parent
+RECIPE = "synthetic"
 BLOCK = 5
 """Seeds of a cell."""
 
@@ -67,10 +69,11 @@ class Cell:
 
 
 def code_hash() -> str:
-    """Hash of the simulator and of the measures."""
+    """Hash of the code of simulation, ingestion and measures, and of the recipe between them."""
     folder = Path(sargraph.events.__path__[0])
-    files = [*folder.glob("simulation/*.py"), *folder.glob("effect/*.py"), folder / "effects.py"]
-    return hash_of({path.name: hash_file(path) for path in sorted(files)})
+    code = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    files = {**code, f"{RECIPE}.toml": shipped_recipes()[RECIPE]}
+    return hash_of({name: hash_file(path) for name, path in files.items()})
 
 
 def grid(num_users: int, worlds: tuple[str, ...] = ()) -> Iterator[Cell]:
@@ -103,7 +106,7 @@ def measure_cell(cell: Cell, folder: Path) -> pd.DataFrame:
 def _measure(config: SimulateConfig, seed: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as scratch, quiet():
         simulate(Path(scratch) / "logs", config, seed=seed)
-        events = ingest("synthetic", Path(scratch) / "logs")
+        events = ingest(RECIPE, Path(scratch) / "logs")
     table = measure_effects(events, seed=seed).assign(seed=seed)
     return json.loads(table.to_json(orient="records"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -20,21 +21,22 @@ def card_markdown(events: Events, manifest: Manifest | None = None) -> str:
 
     Cost: that of `overlap`.
     """
-    blocks = [f"# {_title(events)}", _about(manifest)]
+    blocks = [f"# {markdown_text(_title(events))}", markdown_text(_about(manifest))]
     for section in _sections(events, manifest):
-        blocks += [f"## {section.heading}", *section.sentences]
+        blocks += [f"## {markdown_text(section.heading)}", *map(markdown_text, section.sentences)]
         if section.figures:
             blocks.append(", ".join(f"{value} {caption}" for value, caption in section.figures))
-        blocks += [b for caption, frame in section.tables for b in (caption, markdown_table(frame))]
-        blocks += [f"*{note}*" for note in section.notes]
+        for caption, frame in section.tables:
+            blocks += [markdown_text(caption), markdown_table(frame)]
+        blocks += [f"*{markdown_text(note)}*" for note in section.notes]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def card_page(events: Events, path: Path | str, manifest: Manifest | None = None) -> Path:
     """Write the card as a self-contained HTML page with plots; returns the path.
 
-    The page holds aggregates only: its size does not grow with the events. Cost: that of
-    `overlap`.
+    The page holds counts and shares, and the ids of the ten busiest users: its size does not grow
+    with the events. Cost: that of `overlap`.
     """
     page = Page(_title(events), _about(manifest))
     for section in _sections(events, manifest):
@@ -51,11 +53,17 @@ def card_page(events: Events, path: Path | str, manifest: Manifest | None = None
 
 
 def markdown_table(frame: pd.DataFrame, *, digits: int = 1) -> str:
-    """A table in Markdown, numbers with `digits` decimals; `|` inside a cell is escaped."""
-    lines = [list(frame.columns), ["---"] * len(frame.columns)]
+    """A table in Markdown, numbers with `digits` decimals; `|` and HTML in cells are escaped."""
+    lines = [[_cell(str(column), digits) for column in frame.columns], ["---"] * frame.shape[1]]
     values = frame.itertuples(index=False, name=None)
     lines += [[_cell(value, digits) for value in line] for line in values]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def markdown_text(text: str) -> str:
+    """A text as one line of Markdown: HTML is read, not carried out; control signs are left out."""
+    line = " ".join(text.splitlines())
+    return escape("".join(sign for sign in line if sign.isprintable()), quote=False)
 
 
 def _title(events: Events) -> str:
@@ -86,4 +94,4 @@ def _cell(value: object, digits: int) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return "-" if value != value else f"{value:.{digits}f}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return markdown_text(str(value)).replace("|", "\\|")

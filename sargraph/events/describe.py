@@ -75,7 +75,11 @@ def _activity(events: Events) -> list[Line]:
     return [
         ("choices per user", quartiles(chosen), "quartiles"),
         ("search choices per user", quartiles(chosen & events.is_search), "quartiles"),
-        ("users with both sources", f"{len(both):,}", f"{len(both) / len(events.users):.1%}"),
+        (
+            "users with choices in both sources",
+            f"{len(both):,}",
+            f"{len(both) / len(events.users):.1%} of users; timed or not",
+        ),
     ]
 
 
@@ -85,7 +89,8 @@ def _times(events: Events) -> list[Line]:
     lines = [("events with a time", f"{share:.1%}", f"time is {events.time_kind}")]
     if len(timed):
         first, last = (readable_time(int(t), events.time_kind) for t in (timed.min(), timed.max()))
-        lines.append(("period", f"{first} to {last}", ""))
+        zone = "UTC" if events.time_kind == "ms" else ""
+        lines.append(("period", f"{first} to {last}", zone))
     return lines
 
 

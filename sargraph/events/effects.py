@@ -27,6 +27,7 @@ EFFECTS = (
 def measure_effects(events: Events, seed: int = 0, num_draws: int = 299) -> pd.DataFrame:
     """Measure six mechanisms in a log; one row each, in the order of `EFFECTS`.
 
+    `num_draws`: draws of each null distribution; fewer than 100 can find nothing at p < .01.
     `value`: what the log shows; `null_mean`, `low`, `high`: its mean and 99 % interval where the
     mechanism is absent; `p`: one-sided; `found`: p < .01; `users`, `pairs`: what it rests on.
 

@@ -81,7 +81,7 @@ class Identifiability:
         if is_timed and (found.pairs < MIN_PAIRS or found.users < MIN_USERS):
             reasons.append(
                 f"it has {found.pairs:,} timed S2R pairs within {COUNTED_WINDOW} from "
-                f"{found.users:,} users, fewer than {MIN_PAIRS:,} from {MIN_USERS:,}"
+                f"{found.users:,} users, and at least {MIN_PAIRS:,} from {MIN_USERS:,} are needed"
             )
         return "; ".join(reasons)
 

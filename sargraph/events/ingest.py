@@ -95,7 +95,13 @@ def _read(work: Workspace, recipe: Recipe, folder: Path, seed: int, now: int) ->
     if len(log) == 0:
         fates = work.ledger.totals()
         why = {**fates["quarantined_by_reason"], **fates["filtered_by_reason"]}
-        raise DataError(f"{folder} gave no event by recipe '{recipe.name}' ({why}); mend either")
+        bad = "".join(
+            f"; such as row {row['row']} of {row['file']}: {row['text']}"
+            for row in work.quarantine.sample(1)[:1]
+        )
+        raise DataError(
+            f"{folder} gave no event by recipe '{recipe.name}' ({why}{bad}); mend either"
+        )
     work.ledger.record(log["row"], USED)
     counts = log.counts
     users = read_texts(work, recipe, folder, "user", log.user_ids, counts)

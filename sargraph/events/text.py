@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sargraph.events.reading.recipe_fields import TermsColumn
-from sargraph.events.reading.tokens import TOKENISERS, WHOLE_NUMBER, canonical_id, normalise
+from sargraph.events.reading.tokens import (
+    TOKENISERS,
+    WHOLE_NUMBER,
+    canonical_id,
+    in_words,
+    normalise,
+)
 
 __all__ = [
     "WHOLE_NUMBER",
@@ -33,7 +39,8 @@ class Query(NamedTuple):
 
     def name(self, names: Callable[[str], str]) -> str:
         """Readable text; `names` gives the readable form of a term."""
-        return (", " if self.is_set else " ").join(names(term) for term in self.terms)
+        readable = [names(term) for term in self.terms]
+        return ", ".join(readable) if self.is_set else " ".join(in_words(readable))
 
 
 def as_set(terms: Sequence[str]) -> Query:

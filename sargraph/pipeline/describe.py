@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from sargraph.core.artifact import Manifest, read_manifest
-from sargraph.core.errors import ArtifactError
+from sargraph.core.errors import ArtifactError, BadInputError
 from sargraph.core.page import Page, table
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.evaluation.report import Report
-from sargraph.events.card import card_markdown, card_page, markdown_table
+from sargraph.events.card import card_markdown, card_page, markdown_table, markdown_text
 from sargraph.events.describe import describe_events
 from sargraph.events.events import Events
 from sargraph.graph.describe import graph_page
@@ -66,19 +66,39 @@ def describe_markdown(path: Path) -> str:
     if manifest.kind == "events":
         return card_markdown(Events.load(path), manifest)
     title, frame = describe_artifact(path)
-    return f"# {title}\n\n{markdown_table(frame, digits=4)}\n"
+    return f"# {markdown_text(title)}\n\n{markdown_table(frame, digits=4)}\n"
 
 
 def write_descriptions(path: Path, html: Path | None, markdown: Path | None) -> list[Path]:
-    """Write the page and the Markdown that were asked for; the paths written."""
+    """Write the page and the Markdown that were asked for; the paths written.
+
+    Raises BadInputError where a file cannot be written, before anything is read, and ArtifactError.
+    """
+    for target in (html, markdown):
+        if target is not None:
+            _refuse_unwritable(target)
     written = []
     if html is not None:
         written.append(describe_page(path, html))
     if markdown is not None:
-        markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(describe_markdown(path), encoding="utf-8")
         written.append(markdown)
     return written
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Raise BadInputError where no file can be written; makes the folder, and leaves no file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise BadInputError(
+            f"cannot write '{path}' ({error.strerror}); expected the path of a file, give one in a "
+            "folder where files can be written"
+        ) from None
 
 
 def _embeddings(embeddings: Embeddings) -> pd.DataFrame:
@@ -99,5 +119,7 @@ def _report(report: Report) -> pd.DataFrame:
 
 def _manifest(manifest: Manifest) -> pd.DataFrame:
     lines = [(name, str(value)) for name, value in manifest.config.items()]
+    if manifest.seed is not None and "seed" not in manifest.config:
+        lines.append(("seed", str(manifest.seed)))
     lines += [(f"parent: {role}", digest) for role, digest in manifest.parents.items()]
     return pd.DataFrame(lines, columns=["setting", "value"])

@@ -99,7 +99,7 @@ def test_similar_shows_neighbours_and_on_request_the_evidence(command, world):
     plain = json.loads(done(command("similar", world / "users", 1, "-k", 3, "--json")))
     assert len(plain["rows"]) == 3
     assert plain["rows"][0]["similarity"] >= plain["rows"][1]["similarity"]
-    assert "shared_items" in done(command("similar", world / "users", 1, "--explain"))
+    assert "shared items" in done(command("similar", world / "users", 1, "--explain"))
 
 
 def test_run_walks_the_road_of_a_file_and_compares_with_what_was_expected(command, tmp_path):
@@ -135,6 +135,53 @@ def test_simulate_knows_named_worlds_and_says_how_far_kuaisar_is(command, tmp_pa
     found = json.loads(done(command("simulate", tmp_path / "logs", *arguments)))
     assert found["num_users"] == 120
     assert 0 < found["points_from_the_twelve_published_overlaps"] < 50
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_world_too_small_to_compare_has_its_summary(command, tmp_path, as_json):
+    arguments = ["--preset", "kuaisar", "--users", 3, "--days", 1, "--seed", 1]
+    result = command("simulate", tmp_path / "logs", *arguments, *(["--json"] if as_json else []))
+    out = done(result)
+    if as_json:
+        found = json.loads(out)
+        assert found["num_users"] == 3
+        assert found["points_from_the_twelve_published_overlaps"] is None
+    else:
+        last = " ".join(out.splitlines()[-1].split())
+        assert last == "points from the twelve published overlaps -"
+
+
+def test_the_summary_says_why_the_distance_was_not_measured(tmp_path, caplog):
+    from sargraph.pipeline.commands import simulate_world
+
+    simulate_world(tmp_path / "logs", 3, 1, 1, "kuaisar")
+    assert "could not be measured" in caplog.text and "src_inter.csv" in caplog.text
+
+
+def test_describe_of_a_simulation_says_its_seed(command, tmp_path):
+    done(command("simulate", tmp_path / "logs", "--users", 20, "--days", 2, "--seed", 41))
+    rows = json.loads(done(command("describe", tmp_path / "logs", "--json")))["rows"]
+    assert [row["value"] for row in rows if row["setting"] == "seed"] == ["41"]
+
+
+@pytest.mark.parametrize("option", ["--html", "--markdown"])
+@pytest.mark.parametrize("target", ["", ".", "/proc/x.html", "file/card"])
+def test_describe_refuses_a_file_that_cannot_be_written(
+    command, world, tmp_path, monkeypatch, option, target
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    result = command("describe", world / "graph", option, target)
+    assert result.status == 2, result.err
+    assert result.err.startswith("error: cannot write '") and result.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_describe_replaces_a_card_and_makes_its_folder(command, world, tmp_path):
+    page = tmp_path / "new" / "card.html"
+    for _ in range(2):
+        done(command("describe", world / "graph", "--html", page))
+    assert page.read_text(encoding="utf-8").count("<html") == 1
 
 
 def test_describe_writes_a_card(command, world, tmp_path):

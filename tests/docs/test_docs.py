@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from sargraph.cli import app
+from sargraph.events.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("graphs/*.md"),
          *ROOT.glob("experiments/*/*.md")]  # fmt: skip
+GUIDE = sorted(ROOT.glob("docs/guide/*.md"))
 COMMANDS = {c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands}
 
 
@@ -34,6 +36,20 @@ def test_the_readmes_code_runs(tmp_path):
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_guides_code_runs(tmp_path):
+    """All blocks of a page one after the other, beside the logs of a small world."""
+    simulate(tmp_path / "logs", preset="tiny")
+    pages = [page for page in GUIDE if blocks(page, "python")]
+    assert pages
+    for page in pages:
+        script = tmp_path / "page.py"
+        script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{page}: {done.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,16 @@ from sargraph.events.describing.measures import (
     transition_matrix,
     transition_table,
 )
-from sargraph.events.describing.plots import MAX_POINTS, tail_plot, time_plot
+from sargraph.events.describing.plots import (
+    MAX_POINTS,
+    activity_plot,
+    gap_plot,
+    tail_plot,
+    time_plot,
+)
 from sargraph.events.events import Categories, Events
-from sargraph.events.schema import CLICK, IMPRESSION, RECOMMEND, SEARCH
-from sargraph.events.transitions import transitions_of
+from sargraph.events.schema import CLICK, IMPRESSION, RECOMMEND, SEARCH, TimeKind
+from sargraph.events.transitions import Transitions, transitions_of
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.pipeline.describe import describe_markdown, describe_page
 from sargraph.testing.events import make_events, random_events
@@ -52,6 +59,19 @@ def _events(num_events: int = 300) -> Events:
     level = np.array([1] * 2 + [2] * 5)
     categories = Categories(Vocabulary(ids, ids), level, Ragged.from_lists(lists))
     return replace(events, categories=categories, report=REPORT, name="corner shop")
+
+
+def _searches(times: Iterable[int]) -> tuple[Events, Transitions]:
+    """One user who searches at these times, ms; and the labels."""
+    rows = [(0, time, SEARCH, CLICK, 0, 0, place) for place, time in enumerate(times)]
+    events = make_events(rows, num_users=1, num_items=1, query_terms=[[0]])
+    return events, transitions_of(events)
+
+
+def _dated(dates: Sequence[str], hours: int = 0) -> Events:
+    """Searches at midnight of these dates, `hours` east of Greenwich."""
+    midnights = np.array(dates, dtype="datetime64[ms]").astype(np.int64) - hours * 3_600_000
+    return _searches(midnights.tolist())[0]
 
 
 def _manifest() -> Manifest:
@@ -114,6 +134,11 @@ def test_the_table_of_describe_holds_transitions_sessions_and_the_verdict() -> N
     behaviours = int((labels.is_first & (labels.kind == 2)).sum())
     assert frame.loc["transition S2R", "value"] == f"{behaviours:,}"
     assert frame.loc["identifiable", "value"] == "no"
+    events = _events()
+    chosen = [set(events.user[events.is_positive & here].tolist())
+              for here in (events.is_search, events.is_recommend)]  # fmt: skip
+    in_both = frame.loc["users with choices in both sources"]
+    assert in_both["value"] == str(len(chosen[0] & chosen[1]))
     searches = len(np.unique(_events().session[_events().is_search]))
     assert frame.loc["search sessions", "value"] == f"{searches:,}"
     assert frame.loc["source rows", "note"] == "7 of them used"
@@ -172,10 +197,56 @@ def test_plots_hold_few_points_and_lose_no_event() -> None:
     assert max(len(t.x) for t in [*traces, *tail_plot(events).data]) <= MAX_POINTS + 2
 
 
+@pytest.mark.parametrize("pause", [1, 20, 99, 100, 5_000])
+def test_the_gap_plot_holds_every_gap_however_short(pause: int) -> None:
+    (trace,) = gap_plot(*_searches(range(0, 4 * pause, pause))).data
+    assert sum(trace.y) == pytest.approx(1)
+    assert trace.x[np.argmax(trace.y)] == pytest.approx(pause, rel=0.3)
+
+
+def test_a_single_transition_is_named_in_the_legend() -> None:
+    (trace,) = gap_plot(*_searches([0, 50_000, 90_000])).data
+    assert trace.name == "S2S" and trace.showlegend
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("ms", "time"), ("ordinal", "places")])
+def test_the_axis_of_gaps_says_what_they_are(kind: TimeKind, unit: str) -> None:
+    events, labels = _searches([0, 3, 9])
+    figure = gap_plot(replace(events, time_kind=kind), labels)
+    assert figure.layout.xaxis.title.text == f"{unit} since the behaviour before"
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 8])
+def test_months_are_counted_as_months(hours: int) -> None:
+    months = ["2008-01", "2008-02", "2008-02", "2008-03", "2008-05"]
+    (trace,) = time_plot(_dated(months, hours), has_hours=False).data
+    assert trace.y.tolist() == [1, 2, 1, 0, 1]
+    first = np.array(["2008-01", "2008-02", "2008-03", "2008-04", "2008-05"], "datetime64[M]")
+    assert (trace.x.astype("datetime64[ms]") == first).all()
+
+
+def test_a_long_log_is_counted_by_calendar_months_and_a_longer_one_by_years() -> None:
+    days = np.arange("2001-01-01", "2006-01-01", dtype="datetime64[D]").astype(str)
+    (trace,) = time_plot(_dated(days), has_hours=False).data
+    assert trace.y.tolist()[:4] == [31, 28, 31, 30] and len(trace.y) == 60
+    days = np.arange("1980-01-01", "2000-01-01", dtype="datetime64[D]").astype(str)
+    (trace,) = time_plot(_dated(days), has_hours=False).data
+    assert trace.y.tolist()[:2] == [366, 365] and len(trace.y) == 20
+
+
+def test_a_curve_of_one_point_is_seen() -> None:
+    events, _ = _searches(range(0, 40_000, 1_000))
+    per_session = activity_plot(events).data[-1]
+    assert len(per_session.x) == 1 and "markers" in per_session.mode
+    per_item = tail_plot(_events()).data[0]
+    assert len(per_item.x) == 20 and per_item.mode == "lines"
+
+
 @pytest.mark.parametrize(
     ("gap", "kind", "text"),
     [(5, "ms", "5 ms"), (2_500, "ms", "2.5 s"), (5_400_000, "ms", "1.5 h"),
-     (3 * 86_400_000, "ms", "3.0 d"), (2, "ordinal", "2 places"), (float("nan"), "ms", "-")],
+     (3 * 86_400_000, "ms", "3.0 d"), (2, "ordinal", "2 places"), (float("nan"), "ms", "-"),
+     (18_489.5, "ordinal", "18,490 places"), (1_234_567, "ordinal", "1,234,567 places")],
 )  # fmt: skip
 def test_readable_gaps(gap: float, kind: str, text: str) -> None:
     assert readable_gap(gap, kind) == text
@@ -184,6 +255,23 @@ def test_readable_gaps(gap: float, kind: str, text: str) -> None:
 def test_markdown_tables_escape_bars() -> None:
     frame = pd.DataFrame({"a": ["x|y"], "b": [1234], "c": [0.25], "d": [float("nan")]})
     assert markdown_table(frame, digits=2).splitlines()[-1] == "| x\\|y | 1,234 | 0.25 | - |"
+
+
+def test_markdown_holds_no_html_of_the_logs(tmp_path: Path) -> None:
+    script = "u<script>alert(0)</script>\x1b[2J\x07|x &amp;"
+    ids = Vocabulary([script, *(str(user) for user in range(11))])
+    events = _events()
+    events = replace(events, name=script, vocabularies={**events.vocabularies, "user": ids})
+    about = {"about": f"{script}\n\n# {script}", "name": script, "licence": script}
+    manifest = replace(_manifest(), config={"recipe": about})
+    text = card_markdown(replace(events, report={"files": {script: REPORT["files"]["a.csv"]}}),
+                         manifest)  # fmt: skip
+    assert "<" not in text.replace("&lt;", "") and "&amp;amp;" in text
+    assert "| u&lt;script&gt;alert(0)&lt;/script&gt;[2J\\|x" in text
+    assert "\x1b" not in text and "\x07" not in text
+    events.save(tmp_path / "events", config=about, seed=0)
+    assert "<script" not in describe_markdown(tmp_path / "events")
+    assert markdown_table(pd.DataFrame({"a|<b>": [1]})).startswith("| a\\|&lt;b&gt; |")
 
 
 def test_a_saved_artefact_has_a_page_and_markdown(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sargraph.core.ragged import Ragged
 from sargraph.events.effect.closeness import measure_neighbours
 from sargraph.events.effect.demand import measure_demand_change
-from sargraph.events.effect.null import LEVEL, NOTHING, Measured, flip_signs, shuffled_within
+from sargraph.events.effect.null import MAX_P, NOTHING, Measured, flip_signs, shuffled_within
 from sargraph.events.effect.steps import (
     Batches,
     Searches,
@@ -113,7 +113,7 @@ def test_flipped_signs_are_a_fair_test() -> None:
         row = flip_signs(own, other, np.arange(300) // 5, 99, rng).row("x")
         small.append(row["p"] <= 0.1)
     assert 0.04 < np.mean(small) < 0.16
-    one_user = flip_signs(np.ones(50), np.zeros(50), np.zeros(50, np.int64), 99, RNG)
+    one_user = flip_signs(np.ones(50), np.zeros(50), np.zeros(50, np.int64), 199, RNG)
     assert set(np.unique(one_user.null)) == {-1.0, 1.0} and one_user.users == 1
     assert not one_user.row("x")["found"]
 
@@ -121,9 +121,17 @@ def test_flipped_signs_are_a_fair_test() -> None:
 def test_rows_of_the_table() -> None:
     row = Measured(2.0, np.arange(1000) / 1000, 3, 7).row("x")
     assert row["p"] == pytest.approx(1 / 1001) and row["found"]
-    assert row["high"] - row["low"] == pytest.approx(LEVEL, abs=0.001)
+    assert row["high"] - row["low"] == pytest.approx(1 - MAX_P, abs=0.001)
     nothing = NOTHING.row("x")
     assert np.isnan(nothing["value"]) and np.isnan(nothing["p"]) and not nothing["found"]
+
+
+@pytest.mark.parametrize(("reached", "found"), [(1, True), (2, False)])
+def test_a_p_of_one_per_cent_is_not_below_it(reached: int, found: bool) -> None:
+    null = np.repeat([2.0, 0.0], [reached, 299 - reached])
+    row = Measured(1.0, null, 3, 7).row("x")
+    assert row["p"] == pytest.approx((1 + reached) / 300)
+    assert row["found"] is found
 
 
 def test_shuffling_stays_within_groups() -> None:
@@ -171,6 +179,11 @@ def test_a_batch_holds_what_was_chosen_at_one_time() -> None:
     assert batches.topic.tolist() == [2, 2, 5] and batches.of.tolist() == [0, 0, 1]
 
 
+def searches_about(user: np.ndarray, time: np.ndarray, topic: np.ndarray) -> Searches:
+    """Searches that show items of their topic (0..9) only."""
+    return Searches(user, time, topic, np.arange(len(topic)) * 10 + topic, 10)
+
+
 def alternating(carry: float, seed: int = 0) -> tuple[Searches, Batches]:
     """200 users; every hour a batch, and before every third one a search of a random topic.
 
@@ -186,17 +199,41 @@ def alternating(carry: float, seed: int = 0) -> tuple[Searches, Batches]:
     topic[follows] = about[follows]
     batches = Batches(user, hours * 2 * HOUR, np.arange(6000), topic, 6)
     at = hours[searched] * 2 * HOUR - HOUR // 2
-    return Searches(user[searched], at, about[searched]), batches
+    return searches_about(user[searched], at, about[searched]), batches
 
 
 def test_s2r_is_the_share_above_what_other_batches_have() -> None:
     searches, batches = alternating(carry=0.4)
-    measured = measure_s2r(searches, batches, 99, np.random.default_rng(0))
+    measured = measure_s2r(searches, batches, 199, np.random.default_rng(0))
     assert measured.value == pytest.approx(0.4 + 0.6 / 6, abs=0.05)
     assert measured.null.mean() == pytest.approx(1 / 6, abs=0.03)
     assert measured.row("s2r")["found"]
     # The batch before a search knows nothing of it.
-    assert not measure_r2s(searches, batches, 99, np.random.default_rng(0)).row("r2s")["found"]
+    assert not measure_r2s(searches, batches, 199, np.random.default_rng(0)).row("r2s")["found"]
+
+
+def test_a_search_that_looks_like_another_topic_does_not_fake_r2s() -> None:
+    """What a user searches for lasts and pulls the batch between two searches (S2R).
+
+    Every other search shows more of something else; its commonest topic hides what it was about.
+    """
+    rng = np.random.default_rng(4)
+    user, turn = np.repeat(np.arange(400), 30), np.tile(np.arange(30), 400)
+    wanted = np.repeat(rng.integers(10, size=6000), 2)  # lasts for two searches
+    seems = np.where(turn % 2 == 0, (wanted + 1 + rng.integers(9, size=12000)) % 10, wanted)
+    time = turn * 30 * HOUR
+    pulled = np.where(rng.random(12000) < 0.6, wanted, rng.integers(10, size=12000))
+    batches = Batches(user, time + HOUR // 2, np.arange(12000), pulled, 10)
+    at = time - (turn % 2) * 29 * HOUR  # the second search of a pair follows the batch of the first
+    searched = (turn % 2 == 0) | (turn % 3 != 0)  # some batches are not followed by a search
+    order = np.lexsort((at, user))
+    order = order[searched[order]]
+    row = np.arange(len(order))
+    shown = np.unique(np.r_[row * 10 + seems[order], row * 10 + wanted[order]])
+    searches = Searches(user[order], at[order], seems[order], shown, 10)
+    assert not measure_r2s(searches, batches, 199, rng).row("r2s")["found"]
+    bare = searches_about(searches.user, searches.time, searches.topic)
+    assert measure_r2s(bare, batches, 199, rng).row("r2s")["found"]  # as it would seem
 
 
 def test_what_goes_on_by_itself_is_no_transition() -> None:
@@ -212,7 +249,7 @@ def test_what_goes_on_by_itself_is_no_transition() -> None:
     copies = rng.random(12000) < 0.5
     about = np.where(copies, np.roll(topic, 1), rng.integers(6, size=12000))[searched]
     at = hours[searched] * 2 * HOUR - 3 * HOUR // 2
-    searches = Searches(user[searched], at, about)
+    searches = searches_about(user[searched], at, about)
     naive = topic[searched] == about
     assert naive.mean() > 1 / 6 + 0.2  # as it seems
     s2r = measure_s2r(searches, batches, 199, rng, window=2 * HOUR)
@@ -226,7 +263,7 @@ def test_a_topic_that_wears_out_slowly_is_no_changing_demand() -> None:
     user, day = np.repeat(np.arange(300), 40), np.tile(np.arange(40), 300)
     worn = rng.random(12000) < day / 80  # half gone after forty visits
     topic = np.where(worn, rng.integers(1, 9, size=12000), 0)
-    searches = Searches(user, day * 25 * HOUR, topic)
+    searches = searches_about(user, day * 25 * HOUR, topic)
     assert not measure_demand_change(searches, 199, rng).row("x")["found"]
 
 
@@ -236,7 +273,7 @@ def test_demand_that_lasts_makes_neighbouring_visits_alike(lasting: bool) -> Non
     user, day = np.repeat(np.arange(100), 12), np.tile(np.arange(12), 100)
     every = 3 if lasting else 1
     topic = rng.integers(5, size=(100, 12))[:, np.arange(12) // every * every].ravel()
-    measured = measure_demand_change(Searches(user, day * 25 * HOUR, topic), 99, rng)
+    measured = measure_demand_change(searches_about(user, day * 25 * HOUR, topic), 199, rng)
     assert measured.row("x")["found"] is lasting and measured.pairs == 900
     block = topic.reshape(300, 4)  # the last visit of a block has no neighbour in it
     expected = float((block[:, 1:] == block[:, :-1]).mean())
@@ -270,9 +307,9 @@ def test_shared_terms_against_sets() -> None:
 
 def test_wording_compares_with_other_queries() -> None:
     rows = [(0, n, SEARCH, CLICK, n, n, n) for n in range(50)]
-    measured = measure_wording(make_events(rows), 99, np.random.default_rng(0))
+    measured = measure_wording(make_events(rows), 199, np.random.default_rng(0))
     assert measured.value == 1.0 and measured.row("x")["found"]
     # A permuted query names the item itself in 1 of 50 cases, or its topic: 5 queries for 10 items.
     assert measured.null.mean() == pytest.approx(0.02 + 5 * 9 / 50 / 50, abs=0.02)
     shuffled = [(0, n, SEARCH, CLICK, n, (7 * n + 3) % 50, n) for n in range(50)]
-    assert not measure_wording(make_events(shuffled), 99, RNG).row("x")["found"]
+    assert not measure_wording(make_events(shuffled), 199, RNG).row("x")["found"]

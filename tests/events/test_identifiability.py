@@ -45,7 +45,7 @@ def test_enough_real_timed_pairs_pass() -> None:
 def test_too_few_pairs_or_users_are_refused(users: int, pairs: int) -> None:
     found = identifiability(_searchers(users, pairs))
     assert not found.passes
-    with pytest.raises(DataError, match=f"fewer than {MIN_PAIRS:,} from {MIN_USERS:,}"):
+    with pytest.raises(DataError, match=f"at least {MIN_PAIRS:,} from {MIN_USERS:,}"):
         found.refuse()
 
 
@@ -162,7 +162,7 @@ def test_the_table_says_the_verdict_first() -> None:
         ("lastfm", "lastfm_hetrec", ["typed", "whole months", "recommend are not known"]),
         ("movielens", "movielens_small", ["typed", "246 timed S2R pairs within 3 d from 46 users"]),
         ("amazon_sequences", "amazon_beauty", ["derived", "places in an order"]),
-        ("trivago", "trivago", ["fewer than 1,000 from 300"]),
+        ("trivago", "trivago", ["at least 1,000 from 300 are needed"]),
         ("jdsearch", "jdsearch_sample", ["places in an order"]),
     ],
 )

@@ -43,6 +43,21 @@ def test_a_small_cell_is_measured_once(measure: ModuleType, tmp_path: Path) -> N
     assert measure.hash_of(other.inputs) != measure.hash_of(cell.inputs)
 
 
+@pytest.mark.parametrize(
+    "changed", ["simulate.py", "ingest.py", "reading/times.py", "effect/null.py", "synthetic.toml"]
+)
+def test_a_cell_is_measured_again_where_the_code_that_made_it_changed(
+    measure: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    before = measure.code_hash()
+    assert measure.code_hash() == before
+    plain = measure.hash_file
+    monkeypatch.setattr(
+        measure, "hash_file", lambda p: "new" if p.as_posix().endswith(changed) else plain(p)
+    )
+    assert measure.code_hash() != before
+
+
 def test_the_grid_has_twenty_seeds_of_each_null_world(measure: ModuleType) -> None:
     cells = list(measure.grid(800))
     seeds = {w: [s for c in cells if c.world == w for s in c.seeds] for w in measure.NULLED}

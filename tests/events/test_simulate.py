@@ -136,6 +136,19 @@ def test_truth_fits_the_logs(summary: SimulationSummary) -> None:
     assert read_manifest(summary.path, "simulation").seed == 7
 
 
+@pytest.mark.parametrize(
+    ("preset", "causes"),
+    [("planted", {"own", "search", "explored", "click"}), ("no_r2s", {"own", "search", "explored"}),
+     ("no_s2r", {"own", "explored", "click"}), ("no_transitions", {"own", "explored"})],
+)  # fmt: skip
+def test_a_mechanism_that_is_off_causes_no_demand(
+    preset: str, causes: set[str], tmp_path: Path
+) -> None:
+    world = simulate(tmp_path / "logs", SimulateConfig.preset(preset, num_users=100), seed=1)
+    demands = read_columns(world.path / "truth" / "demands.parquet")
+    assert set(demands["cause"]) == causes
+
+
 def test_transitions_of_the_truth_are_rows_of_the_logs(summary: SimulationSummary) -> None:
     truth = read_columns(summary.path / "truth" / "transitions.parquet")
     rec = {

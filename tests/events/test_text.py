@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sargraph.events.reading.identifiers import NOT_AN_ID, canonical_ids
 from sargraph.events.reading.recipe_fields import TermsColumn
+from sargraph.events.reading.tokens import characters
 from sargraph.events.text import Query, as_set, canonical_id, normalise, parse_terms
 
 LIST_OF_IDS = TermsColumn(column=("x",), tokens="ids", list="json")
@@ -138,3 +139,10 @@ def test_empty_whitespace_huge_and_emoji_queries(tokens: str, raw: str) -> None:
     assert is_readable
     assert all(term and not term.isspace() for term in terms)
     assert tokens == "ids" or all(len(term) <= 100 for term in terms)
+
+
+@pytest.mark.parametrize(
+    "text", ["红色手机", "手机 case", "a 红", "好好的靴子 x 红色", "red shoes"]
+)
+def test_a_query_cut_into_characters_is_read_as_it_was_typed(text: str) -> None:
+    assert Query(tuple(characters(text))).name(lambda term: term) == text

@@ -127,12 +127,31 @@ def test_steps_are_sorted_and_inside_the_log(world: World) -> None:
 
 def test_demand_persists_but_changes(world: World) -> None:
     timeline = draw_timeline(world, seed=3)
-    inner = np.flatnonzero(~timeline.starts[1:]) + 1
-    outer = np.flatnonzero(timeline.starts[1:] & (np.diff(timeline.user) == 0)) + 1
-    demand = timeline.search_demand
-    stays = [float((demand[rows] == demand[rows - 1]).mean()) for rows in (inner, outer)]
-    assert stays[0] > 0.88
-    assert 0.45 < stays[1] < 0.7
+    session = np.cumsum(timeline.starts)
+    for own, demand in (
+        (timeline.is_search, timeline.search_demand),
+        (~timeline.is_search, timeline.recommend_demand),
+    ):
+        rows = np.flatnonzero(own)
+        rows, before = rows[1:], rows[:-1]
+        of_user = timeline.user[rows] == timeline.user[before]
+        inner = session[rows] == session[before]
+        stays = [(demand[rows] == demand[before])[m].mean() for m in (inner, of_user & ~inner)]
+        assert stays[0] > 0.88
+        assert 0.45 < stays[1] < 0.7
+
+
+def test_a_step_of_one_source_leaves_the_demand_of_the_other_alone(world: World) -> None:
+    """Were it drawn again, a search in between would make two batches differ."""
+    timeline = draw_timeline(world, seed=3)
+    same = np.diff(timeline.user) == 0
+    for own, demand in (
+        (timeline.is_search, timeline.search_demand),
+        (~timeline.is_search, timeline.recommend_demand),
+    ):
+        changed = np.diff(demand) != 0
+        assert not np.any(changed & same & ~own[1:])
+        assert np.any(changed & same & own[1:])
 
 
 def test_without_demand_changes_each_user_has_one_demand_per_source() -> None:

@@ -108,7 +108,7 @@ def readable_gap(gap: float, time_kind: str) -> str:
     if gap != gap:
         return "-"
     if time_kind != "ms":
-        return f"{gap:g} places"
+        return f"{gap:,.0f} places"
     for name, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
         if gap >= size:
             return f"{gap / size:.1f} {name}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sargraph.core.types import NO_ROW, DoubleArray, IntArray
 from sargraph.events.describing.measures import session_lengths
-from sargraph.events.describing.resolution import DAY, HOUR
+from sargraph.events.describing.resolution import DAY, HOUR, local_midnights, resolution_of
 from sargraph.events.events import Events
 from sargraph.events.schema import SOURCES
 from sargraph.events.transitions import TRANSITIONS, Transitions
@@ -22,7 +23,13 @@ TRANSITION_COLOURS = {"S2S": "#2f5fd0", "R2R": "#e0812f", "S2R": "#1d9a6c", "R2S
 MAX_POINTS = 200
 """Points of a curve; those of a long one are spread evenly over its logarithmic axis."""
 
-_TICKS = {"1 s": 1e3, "1 min": 6e4, "1 h": HOUR, "1 d": DAY, "1 w": 7 * DAY, "1 y": 365 * DAY}
+FEW_POINTS = 20
+"""Curves of fewer points show them: one point draws no line."""
+
+_TICKS = {"1 ms": 1, "10 ms": 10, "100 ms": 100, "1 s": 1_000, "1 min": 60_000,
+          "1 h": HOUR, "1 d": DAY, "1 w": 7 * DAY, "1 y": 365 * DAY}  # fmt: skip
+
+_SINCE = "since the behaviour before"
 
 
 def tail_plot(events: Events) -> go.Figure:
@@ -82,21 +89,22 @@ def gap_plot(events: Events, labels: Transitions) -> go.Figure:
 
     figure = go.Figure()
     rows = np.flatnonzero(labels.is_first)
-    top = max(float(labels.gap[rows].max(initial=1)), 10.0)
-    edges = np.logspace(0 if events.time_kind != "ms" else 2, np.log10(top), 40)
-    if events.time_kind != "ms":
-        edges = np.unique(np.round(edges)) - 0.5
-    middle = np.sqrt(np.maximum(edges[1:], 0.5) * np.maximum(edges[:-1], 0.5))
+    is_clock = events.time_kind == "ms"
+    top = int(labels.gap[rows].max(initial=10))
+    edges = _gap_edges(top, is_clock)
+    middle = np.sqrt(edges[1:] * edges[:-1])
     for code, name in enumerate(TRANSITIONS):
         gap = labels.gap[rows[labels.kind[rows] == code]]
         if len(gap):
             share = np.histogram(np.clip(gap, edges[0], edges[-1]), edges)[0] / len(gap)
-            colour = {"color": TRANSITION_COLOURS[name], "width": 2}
-            figure.add_scatter(x=middle, y=share, name=name, mode="lines", line=colour)
-    ticks = {n: v for n, v in _TICKS.items() if v <= top}
-    clock = {"tickvals": list(ticks.values()), "ticktext": list(ticks)}
-    figure.update_xaxes(type="log", title="since the behaviour before",
-                        **(clock if events.time_kind == "ms" else {}))  # fmt: skip
+            figure.add_scatter(
+                x=middle, y=share, name=name, mode=_mode(middle), showlegend=True,
+                line={"color": TRANSITION_COLOURS[name], "width": 2},
+            )  # fmt: skip
+    figure.update_xaxes(type="log", title=f"{'time' if is_clock else 'places'} {_SINCE}")
+    if is_clock:
+        ticks = {name: size for name, size in _TICKS.items() if size <= top}
+        figure.update_xaxes(tickvals=list(ticks.values()), ticktext=list(ticks))
     figure.update_yaxes(tickformat=".0%", title="share of the transition", rangemode="tozero")
     return _styled(figure)
 
@@ -121,10 +129,10 @@ def _styled(figure: go.Figure) -> go.Figure:
     return figure
 
 
-def _line(figure: go.Figure, x: object, y: object, name: str, colour: str, column: int) -> None:
+def _line(figure: go.Figure, x: Sized, y: object, name: str, colour: str, column: int) -> None:
     shown = bool(name) and all(trace.name != name for trace in figure.data)
     figure.add_scatter(
-        x=x, y=y, name=name, mode="lines", line={"color": colour, "width": 2},
+        x=x, y=y, name=name, mode=_mode(x), line={"color": colour, "width": 2},
         legendgroup=name or None, showlegend=shown, row=1, col=column,
     )  # fmt: skip
 
@@ -137,6 +145,18 @@ def _at_least(figure: go.Figure, counts: IntArray, name: str, column: int) -> No
         _line(figure, size[at], share[at], name, SOURCE_COLOURS[name], column)
 
 
+def _mode(points: Sized) -> str:
+    return "lines+markers" if len(points) < FEW_POINTS else "lines"
+
+
+def _gap_edges(top: int, is_clock: bool) -> DoubleArray:
+    """Edges of bins over the gaps up to `top`, between whole numbers, wider and wider."""
+    # Clock times are seldom finer than 100 ms: smaller gaps share a bin unless all are small.
+    lowest = 2 if is_clock and top > 1_000 else 0
+    edges = np.logspace(lowest, np.log10(top + 1), 40)
+    return np.asarray(np.unique(np.round(edges)) - 0.5)
+
+
 def _over_time(time: IntArray, events: Events) -> tuple[IntArray, IntArray]:
     """Starts of steps over all the time of the log, and the number of times inside each."""
     every = events.time[events.is_timed]
@@ -144,11 +164,31 @@ def _over_time(time: IntArray, events: Events) -> tuple[IntArray, IntArray]:
     step = 1
     if events.time_kind == "ms":
         days = (last - first) // DAY
-        step = HOUR if days < 4 else DAY * (1 if days < 250 else 7 if days < 1500 else 30)
+        resolution = resolution_of(every, "ms")
+        if resolution == "month":
+            time, every = local_midnights(time, every), local_midnights(every, every)
+        if resolution == "month" or days >= 7 * MAX_POINTS:
+            return _by_calendar(time, every)
+        step = HOUR if days < 4 else DAY * (1 if days < MAX_POINTS else 7)
         first = first // step * step
     step = max(step, (last - first) // MAX_POINTS // step * step)
     counts = np.bincount((time - first) // step, minlength=(last - first) // step + 1)
     return first + step * np.arange(len(counts)), counts
+
+
+def _by_calendar(time: IntArray, every: IntArray) -> tuple[IntArray, IntArray]:
+    """`_over_time` by calendar months; by years where these would be more than MAX_POINTS."""
+    for unit in ("M", "Y"):
+        place, all_places = (
+            t.astype("datetime64[ms]").astype(f"datetime64[{unit}]").astype(np.int64)
+            for t in (time, every)
+        )
+        first, last = int(all_places.min()), int(all_places.max())
+        if last - first < MAX_POINTS:
+            break
+    counts = np.bincount(place - first, minlength=last - first + 1)
+    starts = (first + np.arange(len(counts))).astype(f"datetime64[{unit}]")
+    return starts.astype("datetime64[ms]").astype(np.int64), counts
 
 
 def _log_places(size: int) -> IntArray:

@@ -8,8 +8,8 @@ import numpy as np
 
 from sargraph.core.types import DoubleArray, IntArray
 
-LEVEL = 0.99
-"""Coverage of the null interval; an effect is found where p < 1 - LEVEL."""
+MAX_P = 0.01
+"""An effect is found where p is below this; the null interval covers 1 - MAX_P."""
 
 MAX_BLOCKS = 5_000
 """Users are flipped in at most so many blocks."""
@@ -29,7 +29,7 @@ class Measured:
         if not self.pairs:
             numbers = dict.fromkeys(("value", "null_mean", "low", "high", "p"), float("nan"))
             return {"effect": effect, **numbers, "found": False, "users": 0, "pairs": 0}
-        low, high = np.quantile(self.null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = np.quantile(self.null, [MAX_P / 2, 1 - MAX_P / 2])
         reached = self.null >= self.value - 1e-12
         p = (1 + int(reached.sum())) / (1 + len(self.null))
         return {
@@ -39,7 +39,7 @@ class Measured:
             "low": float(low),
             "high": float(high),
             "p": p,
-            "found": p < 1 - LEVEL,
+            "found": p < MAX_P,
             "users": self.users,
             "pairs": self.pairs,
         }

@@ -18,12 +18,26 @@ FINEST_LEVEL = 2
 class Searches:
     """Searches sorted by (user, time); `topic` is the commonest among a search's items.
 
-    Where no item has one it is the topic of the query's terms, or -1.
+    Where no item has one it is the topic of the query's terms, or -1. `shown` are the sorted keys
+    search x num_topics + topic of all topics among the items of each search.
     """
 
     user: IntArray
     time: IntArray
     topic: IntArray
+    shown: IntArray
+    num_topics: int
+
+    def shows(self, search: IntArray, topic: IntArray) -> BoolArray:
+        """True where an item of the search is of the topic; False for the search -1.
+
+        Cost: O(log items) each.
+        """
+        if not len(self.shown):
+            return np.zeros(search.shape, dtype=np.bool_)
+        wanted = search * self.num_topics + topic
+        place = np.minimum(np.searchsorted(self.shown, wanted), len(self.shown) - 1)
+        return np.asarray((search != NO_ROW) & (self.shown[place] == wanted))
 
 
 @dataclass(frozen=True)
@@ -123,18 +137,16 @@ def searches_of(events: Events, topic: IntArray) -> Searches:
         is_first[1:] = changed if column is events.user else is_first[1:] | changed
     search = np.cumsum(is_first) - 1
     count = int(is_first.sum())
-    by_items = _topics_by_search(search, events.item[order], topic, count)
+    known = np.append(topic, NO_ROW)[events.item[order]] != NO_ROW
+    of_item = topic[events.item[order][known]]
+    by_items = most_common(search[known], of_item, count)
     first = order[is_first]
     by_terms = _topics_of_queries(events, topic)[events.query[first]]
     by_terms[events.query[first] == NO_ROW] = NO_ROW
     about = np.where(by_items != NO_ROW, by_items, by_terms)
-    return Searches(events.user[first], events.time[first], about)
-
-
-def _topics_by_search(search: IntArray, item: IntArray, topic: IntArray, count: int) -> IntArray:
-    known = item != NO_ROW
-    known[known] = topic[item[known]] != NO_ROW
-    return most_common(search[known], topic[item[known]], count)
+    num_topics = int(topic.max(initial=0)) + 1
+    shown = np.unique(search[known] * num_topics + of_item)
+    return Searches(events.user[first], events.time[first], about, shown, num_topics)
 
 
 def _topics_of_queries(events: Events, topic: IntArray) -> IntArray:

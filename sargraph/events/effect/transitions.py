@@ -6,8 +6,8 @@ What the two sources share for good, the user's inherent intents, is the same on
 
 One direction fakes the other where demand persists: a search that a batch triggered also resembles
 the next batch. So a search counts for S2R only where the batch before it had nothing of its topic,
-and for R2S only where the search before was about something else; the same is asked of the batches
-compared with.
+and for R2S only where the search before showed nothing of it: its commonest topic alone can miss
+what it was about. The same is asked of the batches compared with.
 """
 
 from __future__ import annotations
@@ -90,7 +90,6 @@ def measure_r2s(
     searched = latest_before(searches.user, searches.time, batches.user, batches.time)
     age = _ago(batches.time, searches.time, searched)
     stratum = batches.user * 8 + np.searchsorted([HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS], age)
-    last_topic = _topic_at(searches, searched)
     batch = latest_before(batches.user, batches.time, searches.user, searches.time)
     earlier = _previous(searches)
     pause = _ago(searches.time, batches.time, batch)
@@ -107,8 +106,7 @@ def measure_r2s(
     )
 
     def fits(topic: IntArray, batch: IntArray) -> BoolArray:
-        last = last_topic[batch]
-        return np.asarray((last != topic) & (last != NO_ROW) | (searched[batch] == NO_ROW))
+        return ~searches.shows(searched[batch], topic)
 
     return _compare(cases, batches, fits, num_draws, rng)
 
@@ -119,12 +117,6 @@ def _previous(steps: Searches | Batches) -> IntArray:
     first = np.ones(len(rows), dtype=np.bool_)
     first[1:] = steps.user[1:] != steps.user[:-1]
     return np.where(first, NO_ROW, rows)
-
-
-def _topic_at(searches: Searches, row: IntArray) -> IntArray:
-    topic = np.full(len(row), NO_ROW, dtype=np.int64)
-    topic[row != NO_ROW] = searches.topic[row[row != NO_ROW]]
-    return topic
 
 
 def _ago(time: IntArray, times: IntArray, row: IntArray) -> IntArray:

@@ -130,6 +130,11 @@ def _require_text(num_chars: int, path: Path) -> None:
         raise DataError(f"{path} is empty; expected a file with rows")
 
 
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
     """The text of a file block by block; a block never ends between `\\r` and `\\n`."""
     decoder = codecs.getincrementaldecoder(encoding)()
@@ -146,6 +151,8 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
                 if not block:
                     return
     except UnicodeDecodeError as error:
+        if _is_parquet(path):
+            raise DataError(f"{path} is a Parquet file; set format = 'parquet'") from None
         at = done - waiting + error.start
         raise DataError(
             f"{path} is not {encoding}: byte {error.object[error.start]:#04x} at offset {at}; name "

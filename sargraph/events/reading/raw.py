@@ -141,5 +141,13 @@ def resolve(names: tuple[str, ...], header: list[str], file: str) -> str:
     wanted = " or ".join(f"'{name}'" for name in names)
     raise RecipeError(
         f"{file} has no column {wanted} (its columns: {', '.join(header[:20])}); "
-        f"{nearest(names[0], header)}"
+        f"{_other_format(header) or nearest(names[0], header)}"
     )
+
+
+def _other_format(header: list[str]) -> str:
+    """What the header of a file looks like that is read in the wrong format; empty if nothing."""
+    if header and header[0].startswith("{"):
+        return "its first line is a JSON object: set format = 'jsonl'"
+    between = [sign for sign in (",", ";", "\t", "|") if len(header) == 1 and sign in header[0]]
+    return f"set delimiter = {between[0]!r} in the recipe" if between else ""

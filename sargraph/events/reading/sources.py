@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sargraph.core.errors import DataError, nearest
 from sargraph.core.types import NO_ROW, BoolArray, CodeArray
 from sargraph.events.attribution import attribute
 from sargraph.events.reading.batches import Batches, constant, join_codes
@@ -36,7 +37,10 @@ class Roles:
 
     @classmethod
     def of(cls, found: Batches, table: Table) -> Roles:
-        """Roles by the table's attribution; without one no entry opens or ends a search."""
+        """Roles by the table's attribution; without one no entry opens or ends a search.
+
+        Raises DataError where an attribution has no entry that opens a search.
+        """
         nowhere: Any = constant(False, found.size, np.bool_)
         needs_item: Any = constant(
             table.item is not None and not table.item.optional, found.size, np.bool_
@@ -47,6 +51,12 @@ class Roles:
             return cls(nowhere, nowhere, asks, needs_item)
         marker = as_dictionary(found.texts["marker"])
         opens, ends = (_is_one_of(marker, names) for names in (rule.opens, rule.ends))
+        if not opens.any():
+            kinds = [kind for kind in marker.dictionary.to_pylist() if kind]
+            raise DataError(
+                f"no row of '{table.file}' opens a search: none has {' or '.join(rule.opens)} in "
+                f"column '{'/'.join(rule.column)}'; {nearest(rule.opens[0], kinds)}"
+            )
         return cls(opens, ends, opens, ~opens & ~ends)
 
     def among(self, fit: BoolArray) -> Roles:

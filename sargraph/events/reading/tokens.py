@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 WHOLE_NUMBER = r"^([+-]?[0-9]+)\.0*$"
@@ -64,6 +64,25 @@ def characters(text: str) -> list[str]:
         for place in range(len(cjk or "")):
             terms += [cjk[place : place + size] for size in (1, 2) if place + size <= len(cjk)]
     return terms
+
+
+def in_words(terms: Sequence[str]) -> list[str]:
+    """The words that terms of `characters` came from: pairs left out, their signs put together.
+
+    `红 红色 色` gives `红色`. Terms of other tokenisers stay as they are.
+    """
+    found: list[str] = []
+    joins = False
+    for place, term in enumerate(terms):
+        is_pair = 0 < place < len(terms) - 1 and term == terms[place - 1] + terms[place + 1]
+        if is_pair and _runs.fullmatch(term) and len(term) == 2:
+            joins = True
+        elif joins:
+            found[-1] += term
+            joins = False
+        else:
+            found.append(term)
+    return found
 
 
 def tag(text: str) -> list[str]:

@@ -56,8 +56,11 @@ def draw_timeline(world: World, seed: int) -> Timeline:
     session_user, session_start = _sessions(world, rng)
     user, time, starts = _steps(session_user, session_start, config, rng)
     is_search = rng.random(len(user)) < world.users.search_share[user]
-    recommend_demand, _ = _demand(world, user, time, starts, seed, "recommend demand")
-    search_demand, explored = _demand(world, user, time, starts, seed, "search demand")
+    chains = (("recommend demand", ~is_search), ("search demand", is_search))
+    (recommend_demand, _), (search_demand, explored) = (
+        _demand(world, user, time, _starts_of(own, starts, user), own, seed, name)
+        for name, own in chains
+    )
     first = np.searchsorted(user, user)
     return Timeline(
         user=user,
@@ -114,18 +117,35 @@ def _room(time: IntArray, starts: BoolArray) -> IntArray:
     return room
 
 
-def _demand(
-    world: World, user: IntArray, time: IntArray, starts: BoolArray, seed: int, name: str
-) -> tuple[IntArray, BoolArray]:
-    """A Markov chain per user: at each step the demand stays or is drawn afresh.
+def _starts_of(own: BoolArray, starts: BoolArray, user: IntArray) -> BoolArray:
+    """True at the first of the `own` steps of each session."""
+    session = np.cumsum(starts)
+    rows = np.flatnonzero(own)
+    first = np.zeros(len(user), dtype=np.bool_)
+    first[rows] = np.diff(session[rows], prepend=-1) != 0
+    return first
 
+
+def _demand(
+    world: World,
+    user: IntArray,
+    time: IntArray,
+    starts: BoolArray,
+    own: BoolArray,
+    seed: int,
+    name: str,
+) -> tuple[IntArray, BoolArray]:
+    """A Markov chain per user: at each `own` step the demand stays or is drawn afresh.
+
+    The steps of the other source leave it alone: were it drawn again there, a search between two
+    batches would already make them differ, and a world without transitions would show some.
     Afresh means from the inherent intents (70 %) or from all sub-topics alike; where demand is
     seasonal, both weighed by the season.
     """
     config, n = world.config, len(user)
     rng = make_rng(seed, name, *world.labels)
     fresh, inherent = _fresh_demand(world, user, rng)
-    changes = rng.random(n) < np.where(starts, 1 - config.persistence, 0.1)
+    changes = own & (rng.random(n) < np.where(starts, 1 - config.persistence, 0.1))
     if config.seasonal_demand:
         _follow_the_season(world, user, time, fresh, inherent, rng)
     if not config.demand_changes:

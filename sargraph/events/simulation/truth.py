@@ -65,11 +65,13 @@ def demand_columns(world: World, batches: Batches, searches: Searches) -> Mappin
     """The demand behind every batch and every search, by user and time.
 
     `cause`: own (from the inherent intents or carried on), explored (a search from outside them),
-    search (a batch that followed a search), click (a search opened from an item).
+    search (a batch that followed a search), click (a search opened from an item and about it).
     """
     is_search = np.repeat([False, True], [len(batches.user), len(searches.user)])
     followed = (batches.searched_at != NO_TIME).astype(np.int64)
-    caused = np.where(searches.batch != NO_ROW, 3, 2 * searches.explored)
+    # Without R2S a search opened from an item is about what its user wanted anyway.
+    opened = (searches.batch != NO_ROW) & world.config.r2s_effect
+    caused = np.where(opened, 3, 2 * searches.explored)
     user = np.concatenate([batches.user, searches.user])
     time = np.concatenate([batches.time, searches.time])
     subtopic = np.concatenate([batches.demand, searches.word // WORDS_PER_SUBTOPIC])
