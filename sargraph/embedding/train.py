@@ -68,7 +68,7 @@ def train(
         weights=built.weights(),
         history=[{k: v for k, v in entry.items() if k != "seconds"} for entry in result.history],
         report=_report(built, result),
-        parents={"graph": graph.content_hash} if graph.content_hash else {},
+        parents=_parents(graph),
     )
 
 
@@ -95,3 +95,9 @@ def _fingerprint(graph: Graph, model: str, config: TrainConfig, seed: int) -> st
     sizes = {"-".join(kind): len(table) for kind, table in graph.edges.items()}
     about = config.model_dump(mode="json", exclude=_STOPPING)
     return hash_of([model, about, seed, graph.content_hash, graph.num_nodes, sizes])
+
+
+def _parents(graph: Graph) -> dict[str, str]:
+    """The graph, and the events it was built from, so that nobody judges by others."""
+    found = {"graph": graph.content_hash, "events": graph.parents.get("events", "")}
+    return {role: digest for role, digest in found.items() if digest}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +144,14 @@ def train_embeddings(
     resume: bool,
 ) -> Embeddings:
     """Train and save; with events the validation part decides when to stop."""
-    validate = None
+    validate, graph = None, Graph.load(graph_path)
     if events_path is not None:
         events = Events.load(events_path)
-        validate = validator(events, split_events(events, seed=seed), EvaluateStage(), seed)
+        _require_same(events, graph.parents, graph_path)
+        split_seed = read_manifest(graph_path, verify=False).config["build"].get("split_seed", seed)
+        validate = validator(events, split_events(events, seed=split_seed), EvaluateStage(), seed)
     trained = train(
-        Graph.load(graph_path), model, apply_overrides({}, settings), seed=seed,
+        graph, model, apply_overrides({}, settings), seed=seed,
         validate=validate, checkpoint=checkpoint_of(out), resume=resume,
     )  # fmt: skip
     return trained.save(out)
@@ -182,7 +184,9 @@ def evaluate_model(model: Path, events_path: Path, out: Path, seed: int) -> Repo
     kind = read_manifest(model, verify=False).kind
     scorer: Scorer
     if kind == "embeddings":
-        scorer = scorer_of(Embeddings.load(model))
+        embeddings = Embeddings.load(model)
+        _require_same(events, embeddings.parents, model)
+        scorer = scorer_of(embeddings)
     elif kind == "sequence-model":
         scorer = SequenceModel.load(model, events, split)
     else:
@@ -190,6 +194,16 @@ def evaluate_model(model: Path, events_path: Path, out: Path, seed: int) -> Repo
     return evaluate(scorer, events, split, seed=seed, title=f"{scorer.name} on {events.name}").save(
         out
     )
+
+
+def _require_same(events: Events, parents: Mapping[str, str], path: Path) -> None:
+    """Refuse events whose rows mean other users and items. Raises ArtifactError."""
+    known = parents.get("events", events.content_hash)
+    if known != events.content_hash:
+        raise ArtifactError(
+            f"{path} was made from other events ({known[:12]}) than '{events.name}' "
+            f"({events.content_hash[:12]}); give the events it was made from"
+        )
 
 
 def checkpoint_of(out: Path) -> Path:

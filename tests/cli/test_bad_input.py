@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from sargraph.core.artifact import MANIFEST
+from sargraph.events.events import Events
 
 
 def refused(result, *words):
@@ -88,6 +90,19 @@ def test_an_artefact_whose_hash_does_not_fit(command, world, tmp_path):
     with (tmp_path / "e" / "user.parquet").open("ab") as file:
         file.write(b"x")
     refused(command("build", tmp_path / "e", "--out", tmp_path / "g"), "hash")
+
+
+def test_events_that_the_graph_or_the_model_was_not_made_from(command, world, tmp_path):
+    """Rows of other events mean other users: what is judged by them is nothing."""
+    events = Events.load(world / "events")
+    other = tmp_path / "other"
+    replace(events, columns={**events.columns, "time": events.time - 1}).save(other)
+    epoch = ["--set", "num_epochs=1", "--set", "dim=8"]
+    train = ["train", world / "graph", "--out", tmp_path / "e", *epoch]
+    refused(command(*train, "--events", other), "other events")
+    assert command(*train).status == 0
+    judge = ["evaluate", tmp_path / "e", other, "--out", tmp_path / "report"]
+    refused(command(*judge), "other events")
 
 
 def test_an_unknown_user(command, world):
