@@ -63,10 +63,9 @@ def make_graph(num_nodes: int, num_edges: int) -> Graph:
     half = num_nodes // 2
     user = np.sort(rng.integers(half, size=num_edges))
     when = START + rng.integers(SPAN, size=num_edges)
-    nothing = Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
     return Graph(
-        vocabularies=vocabularies(user=half, item=half),
+        vocabularies=vocabularies(user=half, item=half, query=0, term=0),
         edges={CLICKED: EdgeTable.of(user, skewed(rng, half, num_edges), time=when)},
-        query_terms=nothing,
-        item_terms=nothing,
+        query_terms=Ragged.from_lists([]),
+        item_terms=Ragged.from_lengths(np.empty(0, np.int64), np.zeros(half, np.int64)),
     )

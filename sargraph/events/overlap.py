@@ -124,7 +124,10 @@ def overlap_refusal(events: Events) -> str:
 
 
 def click_rates(events: Events) -> pd.DataFrame:
-    """Chosen per shown item of each source: (source, shown, chosen, share, published)."""
+    """Chosen per shown item of each source: (source, shown, chosen, share, published).
+
+    Shares are of 1. Cost: O(events).
+    """
     lines = []
     for code, name in enumerate(SOURCES):
         shown = (events.columns["source"] == code) & (events.item != NO_ROW)

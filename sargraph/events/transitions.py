@@ -55,7 +55,7 @@ def label_transitions(
     query: CodeArray,
     session: CodeArray,
 ) -> Transitions:
-    """Label every event with the transition that led to it; columns are sorted by (user, time).
+    """Label every event with the transition that led to it; columns [n], sorted by (user, time).
 
     The behaviours of a user are its searches, clicked or not, and its recommendation batches (the
     events of one time) with at least one choice. The rows of one search (one session) are one

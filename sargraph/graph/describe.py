@@ -33,7 +33,10 @@ def describe_graph(graph: Graph) -> pd.DataFrame:
 
 
 def graph_page(graph: Graph, path: Path | str) -> Path:
-    """Write a self-contained HTML page: node counts, the table, the degree distribution."""
+    """Write a self-contained HTML page: node counts, the table, the degree distribution.
+
+    Returns the path. Cost: that of `describe_graph`.
+    """
     kinds = ", ".join(f"{kind} nodes" for kind in graph.num_nodes).capitalize()
     page = Page(f"Graph of {graph.name}", f"{kinds}, and what joins them.")
     counts = [(f"{count:,}", f"{kind} nodes") for kind, count in graph.num_nodes.items()]

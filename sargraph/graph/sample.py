@@ -16,6 +16,7 @@ from sargraph.graph.hide import EventTwins, Exclude, read_exclude
 from sargraph.graph.node_set import NodeSet, scratch
 from sargraph.graph.rows import integers
 from sargraph.graph.tree import Sample, Seeds, Step, as_of_times, collect
+from sargraph.graph.validate import validate
 from sargraph.graph.walk import Walk
 
 Strategy: TypeAlias = Literal["uniform", "latest"]
@@ -40,7 +41,12 @@ class NeighbourSampler:
     def __init__(
         self, graph: Graph, fan_outs: FanOuts, *, strategy: Strategy = "uniform", seed: int = 0
     ) -> None:
-        """Prepare the types that `fan_outs` names (see `read_fan_outs`). Raises DataError."""
+        """Prepare the types that `fan_outs` names (see `read_fan_outs`).
+
+        Raises DataError for fan-outs that do not fit, and for a graph that is none: compiled code
+        reads its rows without looking.
+        """
+        validate(graph)
         if strategy not in ("uniform", "latest"):
             raise DataError(f"got strategy '{strategy}', expected 'uniform' or 'latest'")
         numbers = read_fan_outs(list(graph.edges), fan_outs)

@@ -35,6 +35,12 @@ def test_neighbours_are_grouped_by_node_and_sorted_by_time_background_first(reve
             assert csr.time[inside].tolist() == table.time[expected].tolist()
 
 
+def test_an_unknown_edge_type_is_refused_with_the_nearest_name():
+    graph = random_graph(np.random.default_rng(0), num_nodes=4, num_edges=10)
+    with pytest.raises(DataError, match="did you mean 'user-clicked-item'"):
+        graph.csr(("user", "clickd", "item"))
+
+
 def test_row_numbers_are_int32_where_they_fit_and_int64_where_they_do_not():
     rng = np.random.default_rng(1)
     start, end, time = rng.integers(5, size=40), rng.integers(9, size=40), rng.integers(6, size=40)

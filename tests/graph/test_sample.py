@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -192,3 +193,10 @@ def test_the_benchmark_ends_with_one_json_object():
     ours, peer = (result["figures"][f"{name}_edges_per_batch"] for name in ("sample", "numpy"))
     assert ours > 1024
     assert ours == pytest.approx(peer, rel=0.05)
+
+
+def test_a_graph_whose_rows_do_not_fit_is_refused_before_they_are_read(graph):
+    table = graph.edges[CLICKED]
+    wrong = replace(table, to_row=table.to_row + 10**7)
+    with pytest.raises(DataError, match="out of range"):
+        NeighbourSampler(replace(graph, edges={**graph.edges, CLICKED: wrong}), [2])
