@@ -116,7 +116,7 @@ def train(
 
     Example: sargraph train graph --model uditsr --events events --out embeddings --set dim=64
     """
-    from sargraph.pipeline.commands import train_embeddings
+    from sargraph.pipeline.models import train_embeddings
 
     embeddings = train_embeddings(graph, out, model, events, seed, settings or [], resume)
     screen.rows(f"embeddings in {out}", embeddings.history, json)
@@ -134,7 +134,7 @@ def virtualise(
 
     Example: sargraph virtualise graph embeddings --out virtual
     """
-    from sargraph.pipeline.commands import virtualise_from
+    from sargraph.pipeline.models import virtualise_from
 
     made = virtualise_from(graph, embeddings, out, k)
     screen.frame(f"graph with virtual queries in {out}", made.describe(), json)
@@ -151,7 +151,7 @@ def explain_edge(
 
     Example: sargraph explain-edge virtual 2 51
     """
-    from sargraph.pipeline.commands import explain_from
+    from sargraph.pipeline.models import explain_from
 
     screen.rows("virtual query", explain_from(graph, user_id, item_id), json)
 
@@ -187,7 +187,7 @@ def fit(
 
     Example: sargraph fit events --model unisar --init embeddings --out model
     """
-    from sargraph.pipeline.commands import fit_model
+    from sargraph.pipeline.models import fit_model
 
     fitted = fit_model(events, out, model, init, seed, settings or [], resume)
     screen.rows(f"sequence model in {out}", fitted.history, json)
@@ -205,7 +205,7 @@ def evaluate(
 
     Example: sargraph evaluate model events --out report
     """
-    from sargraph.pipeline.commands import evaluate_model
+    from sargraph.pipeline.models import evaluate_model
 
     report = evaluate_model(model, events, out, seed)
     screen.report(f"report in {out}", report, json)

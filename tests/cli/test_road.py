@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -189,3 +191,8 @@ def test_describe_writes_a_card(command, world, tmp_path):
     done(command("describe", world / "events", "--html", page, "--markdown", text))
     assert "What it can decide" in text.read_text(encoding="utf-8")
     assert "What it can decide" in page.read_text(encoding="utf-8")
+
+
+def test_commands_on_logs_load_no_network():
+    code = "import sys, sargraph.pipeline.commands as c; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
