@@ -85,7 +85,6 @@ def build(
         bool,
         typer.Option("--all-events", help="Use held-out events too (for serving, not judging)."),
     ] = False,
-    seed: options.Seed = 0,
     settings: options.Set = None,
     json: options.Json = False,
 ) -> None:
@@ -95,7 +94,7 @@ def build(
     """
     from sargraph.pipeline.commands import build_from
 
-    made = build_from(events, out, everything, seed, settings or [])
+    made = build_from(events, out, everything, settings or [])
     screen.frame(f"graph in {out}", made.describe(), json)
 
 
@@ -215,7 +214,6 @@ def evaluate(
 def index(
     events: options.EventsDir,
     out: options.Out,
-    seed: options.Seed = 0,
     json: options.Json = False,
 ) -> None:
     """Index the users' histories for `similar`.
@@ -224,7 +222,7 @@ def index(
     """
     from sargraph.pipeline.commands import index_from
 
-    screen.frame(f"index in {out}", index_from(events, out, seed).describe(), json)
+    screen.frame(f"index in {out}", index_from(events, out).describe(), json)
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """Commands that need more than one call of the library, from logs to the graph and the index.
 
-Apart from `models`, so that a command which needs no network does not load one.
+Apart from `models`, so that a command which needs no network does not load one. The split of saved
+events is one and the same in every command, whatever seed a model has: else a graph would hold the
+targets by which another command judges.
 """
 
 from __future__ import annotations
@@ -82,22 +84,22 @@ def ingest_logs(
 
 
 def build_from(
-    events_path: Path, out: Path, everything: bool, seed: int, settings: Sequence[str] = ()
+    events_path: Path, out: Path, everything: bool, settings: Sequence[str] = ()
 ) -> Graph:
     """Build and save a graph of the training events, or of all events."""
     events = Events.load(events_path)
     config = parse_config(GraphConfig, apply_overrides({}, settings), "settings of the graph")
-    split = None if everything else split_events(events, seed=seed)
+    split = None if everything else split_events(events)
     graph = build_graph(events, split, config=config)
     if split is not None:
         audit(graph, events, split).refuse()
-    return graph.save(out, config={"split_seed": seed, **config.model_dump(mode="json")})
+    return graph.save(out, config=config.model_dump(mode="json"))
 
 
-def index_from(events_path: Path, out: Path, seed: int) -> UserIndex:
+def index_from(events_path: Path, out: Path) -> UserIndex:
     """Profile the users of saved events by their training part and save the index."""
     events = Events.load(events_path)
-    return build_index(events, split_events(events, seed=seed)).save(out)
+    return build_index(events, split_events(events)).save(out)
 
 
 def similar_from(

@@ -38,8 +38,7 @@ def train_embeddings(
     if events_path is not None:
         events = Events.load(events_path)
         _require_same(events, graph.parents, graph_path)
-        split_seed = read_manifest(graph_path, verify=False).config["build"].get("split_seed", seed)
-        validate = validator(events, split_events(events, seed=split_seed), EvaluateStage(), seed)
+        validate = validator(events, split_events(events), EvaluateStage(), seed)
     trained = train(
         graph, model, apply_overrides({}, settings), seed=seed,
         validate=validate, checkpoint=checkpoint_of(out), resume=resume,
@@ -72,7 +71,7 @@ def fit_model(
 ) -> SequenceModel:
     """Fit on the data set's own split, stop by its validation part, save."""
     events = Events.load(events_path)
-    split = split_events(events, seed=seed)
+    split = split_events(events)
     fitted = fit_sequence(
         events, split, model, Embeddings.load(init) if init else None,
         apply_overrides({}, settings), seed=seed, resume=resume,
@@ -84,7 +83,7 @@ def fit_model(
 def evaluate_model(model: Path, events_path: Path, out: Path, seed: int) -> Report:
     """Judge saved embeddings or a saved sequence model. Raises ArtifactError for other kinds."""
     events = Events.load(events_path)
-    split = split_events(events, seed=seed)
+    split = split_events(events)
     kind = read_manifest(model, verify=False).kind
     scorer: Scorer
     if kind == "embeddings":

@@ -46,6 +46,6 @@ def world(tmp_path_factory) -> Path:
     commands.simulate_world(folder / "logs", 60, 8, seed=1)
     ingest("synthetic", folder / "logs", folder / "events")
     assert len(Events.load(folder / "events")) > 1000
-    commands.build_from(folder / "events", folder / "graph", False, seed=0)
-    commands.index_from(folder / "events", folder / "users", seed=0)
+    commands.build_from(folder / "events", folder / "graph", False)
+    commands.index_from(folder / "events", folder / "users")
     return folder

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from sargraph.pipeline import commands, models
+
 TINY = ("--set", "dim=8", "--set", "num_epochs=1")
 TINY_FIT = [
     "--set", "fit.num_epochs=1", "--set", "model.max_rec=5", "--set", "model.max_search=5",
@@ -196,3 +198,21 @@ def test_describe_writes_a_card(command, world, tmp_path):
 def test_commands_on_logs_load_no_network():
     code = "import sys, sargraph.pipeline.commands as c; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_seed_of_a_model_does_not_move_the_split(command, world, tmp_path, monkeypatch):
+    """Held-out listens are drawn: by another seed, half of them would be edges of the graph."""
+    seeds = []
+    for module in (commands, models):
+        real = module.split_events
+        monkeypatch.setattr(
+            module,
+            "split_events",
+            lambda *a, f=real, **k: seeds.append(k.get("seed", 0)) or f(*a, **k),
+        )
+    made = ["train", world / "graph", "--out", tmp_path / "e", "--events", world / "events"]
+    done(command(*made, *TINY, "--seed", 5))
+    judged = ["evaluate", tmp_path / "e", world / "events", "--out", tmp_path / "r", "--seed", 7]
+    done(command(*judged))
+    done(command("build", world / "events", "--out", tmp_path / "g"))
+    assert seeds == [0, 0, 0]
