@@ -146,3 +146,8 @@ def test_empty_whitespace_huge_and_emoji_queries(tokens: str, raw: str) -> None:
 )
 def test_a_query_cut_into_characters_is_read_as_it_was_typed(text: str) -> None:
     assert Query(tuple(characters(text))).name(lambda term: term) == text
+
+
+@pytest.mark.parametrize("terms", [("1", "12", "2"), ("a", "ab", "b"), ("20", "34", "3")])
+def test_terms_of_other_tokenisers_are_not_joined(terms: tuple[str, ...]) -> None:
+    assert Query(terms).name(lambda term: term) == " ".join(terms)

@@ -100,9 +100,9 @@ def read_batches(raw: RawTable, table: Table) -> Batches:
 
 def _typed(batch: pa.RecordBatch, table: Table) -> dict[str, Array]:
     """NumPy columns of one batch; names with `!` are masks of what could not be read."""
-    time = batch.column("time")
+    time = np.asarray(pc.fill_null(batch.column("time"), NO_TIME), dtype=np.int64)
     found: dict[str, Any] = {
-        "time": np.asarray(pc.fill_null(time, NO_TIME), dtype=np.int64),
+        "time": time,
         "!time": _unusable(time, table),
         "kept": _kept(batch, len(table.keep)),
     }
@@ -122,12 +122,11 @@ def _typed(batch: pa.RecordBatch, table: Table) -> dict[str, Array]:
     return found
 
 
-def _unusable(time: pa.Array, table: Table) -> BoolArray:
+def _unusable(time: IntArray, table: Table) -> BoolArray:
     """True where a table with times has none, or one beyond MAX_PLACE."""
     if table.time.unit == "none":
         return np.zeros(len(time), dtype=np.bool_)
-    values = np.asarray(pc.fill_null(time, NO_TIME), dtype=np.int64)
-    return np.asarray((values < -MAX_PLACE) | (values > MAX_PLACE))
+    return np.asarray((time < -MAX_PLACE) | (time > MAX_PLACE))
 
 
 def _kept(batch: pa.RecordBatch, num_conditions: int) -> BoolArray:

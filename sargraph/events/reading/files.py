@@ -81,7 +81,7 @@ def _is_uneven(path: Path, is_table: bool) -> bool:
         all_ends += text.count("\n")
         if is_table:
             blank += any(pair in last + text for pair in ("\n\n", "\n\r\n"))
-            last = text[-2:]
+            last = (last + text)[-2:]
     _require_text(num_chars, path)
     return 0 < windows < all_ends or blank > 0
 

@@ -28,6 +28,7 @@ _CJK = (
     "\uff66-\uff9f\U00020000-\U000323af"
 )
 _runs = re.compile(f"([{_CJK}]+)|([^{_CJK}]+)")
+_pair = re.compile(f"[{_CJK}]{{2}}")
 
 
 def normalise(text: str) -> str:
@@ -75,7 +76,7 @@ def in_words(terms: Sequence[str]) -> list[str]:
     joins = False
     for place, term in enumerate(terms):
         is_pair = 0 < place < len(terms) - 1 and term == terms[place - 1] + terms[place + 1]
-        if is_pair and _runs.fullmatch(term) and len(term) == 2:
+        if is_pair and _pair.fullmatch(term):
             joins = True
         elif joins:
             found[-1] += term
