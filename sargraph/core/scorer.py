@@ -59,3 +59,20 @@ class Scorer(Protocol):
         A candidate of -1 is padding and scores -inf.
         """
         ...
+
+
+@runtime_checkable
+class VectorScorer(Scorer, Protocol):
+    """A scorer that turns each request into one vector: score = <request vector, item vector>.
+
+    Whole catalogues are ranked by matrix products in blocks, so all requests can be judged.
+    A bias per item is one more dimension whose request side is 1.
+    """
+
+    def encode(self, requests: Requests) -> FloatArray:
+        """One vector per request, float32 [n, dim]."""
+        ...
+
+    def item_vectors(self) -> FloatArray:
+        """One vector per item of the catalogue, float32 [items, dim]."""
+        ...
