@@ -79,17 +79,23 @@ class MultiHeadAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with a ReLU between them: W_2 relu(W_1 x + b_1) + b_2, inner width `dim`."""
+    """Two linear maps with a ReLU (or a GELU) between them: W_2 relu(W_1 x + b_1) + b_2.
 
-    def __init__(self, dim: int, dropout: float = 0.0) -> None:
+    The inner width is `dim` unless `inner_dim` says otherwise; dropout acts inside.
+    """
+
+    def __init__(
+        self, dim: int, dropout: float = 0.0, inner_dim: int | None = None, gelu: bool = False
+    ) -> None:
         super().__init__()
-        self.linear1 = nn.Linear(dim, dim)
-        self.linear2 = nn.Linear(dim, dim)
+        self.linear1 = nn.Linear(dim, inner_dim or dim)
+        self.linear2 = nn.Linear(inner_dim or dim, dim)
         self.dropout = ByteDropout(dropout)
+        self.activation = F.gelu if gelu else torch.relu
 
     def forward(self, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
         """Transform every position on its own."""
-        out: Tensor = self.linear2(self.dropout(torch.relu(self.linear1(x))))
+        out: Tensor = self.linear2(self.dropout(self.activation(self.linear1(x))))
         return out
 
 
@@ -98,13 +104,20 @@ class EncoderLayer(nn.Module):
 
     h = LN(x + attend(x, memory)); out = LN(h + ffn(h)). With memory = x it is the ordinary
     self-attention layer; with memory = the events of the other source it is one direction of the
-    transition layer, since each type of event then sees only the other type.
+    transition layer, since each type of event then sees only the other type. `feed_forward` takes
+    the place of the default one.
     """
 
-    def __init__(self, dim: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        feed_forward: FeedForward | None = None,
+    ) -> None:
         super().__init__()
         self.attention = MultiHeadAttention(dim, num_heads, dropout)
-        self.feed_forward = FeedForward(dim, dropout)
+        self.feed_forward = feed_forward or FeedForward(dim, dropout)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.dropout = ByteDropout(dropout)

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from sargraph.core.errors import DataError
 from sargraph.core.scorer import Requests
-from sargraph.core.types import NO_ROW, IntArray
+from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.embedding.negatives import FreeItems
 from sargraph.events.events import Events
 from sargraph.events.split import TRAIN, Split, requests_for
 from sargraph.sequence.histories import Histories, HistoryReader, trimmed
 from sargraph.sequence.inputs import RequestBatch, Task
-from sargraph.sequence.model import SequenceConfig
 
 TASKS: tuple[Task, ...] = get_args(Task)
 
@@ -65,32 +64,47 @@ class SequenceData:
     events strictly before it, without its own search. An untimed event is asked for at the
     validation cut; where there is one, as where the split says so, the target's (user, item) pair
     is left out of the history altogether. Negatives are never a training choice of the user.
+    `loss_on` bool [events] limits the events that requests are made from, not the histories.
     Raises DataError when no training event chose an item.
     """
 
-    def __init__(self, events: Events, split: Split, config: SequenceConfig) -> None:
-        self.config = config
+    def __init__(
+        self,
+        events: Events,
+        split: Split,
+        *,
+        max_rec: int = 20,
+        max_search: int = 20,
+        max_clicks: int = 5,
+        batch_size: int = 1024,
+        num_negatives: int = 4,
+        num_contrast: int = 1024,
+        loss_on: BoolArray | None = None,
+    ) -> None:
+        self.batch_size, self.num_negatives = batch_size, num_negatives
+        self.num_contrast = num_contrast
         self.num_items, self.num_queries = len(events.items), len(events.queries)
         chosen = np.flatnonzero(events.is_positive & split.is_train)
         reader = HistoryReader(
             events,
             split.visible & split.is_train,
-            max_rec=config.model.max_rec,
-            max_search=config.model.max_search,
-            max_clicks=config.max_clicks,
+            max_rec=max_rec,
+            max_search=max_search,
+            max_clicks=max_clicks,
             drop_target=split.twins or not bool(events.is_timed[chosen].all()),
         )
-        requests = {task: requests_for(events, split, TRAIN, task) for task in TASKS}
+        requests = {task: _asked(events, split, task, loss_on) for task in TASKS}
         self.tasks = {t: TaskData(r, reader.read(r)) for t, r in requests.items() if len(r)}
         if not self.tasks:
             raise DataError("no training event chose an item; give other events or another split")
+        self.counts = {str(task): len(data) for task, data in self.tasks.items()}
         user, item = torch.from_numpy(events.user[chosen]), torch.from_numpy(events.item[chosen])
         self._free = FreeItems.build(user, item, len(events.users), self.num_items)
 
     @property
     def num_steps(self) -> int:
         """Steps in an epoch: enough that no task's batch is larger than `batch_size`."""
-        return max(-(-len(data) // self.config.batch_size) for data in self.tasks.values())
+        return max(-(-len(data) // self.batch_size) for data in self.tasks.values())
 
     def batches(
         self, generator: torch.Generator, device: torch.device | str = "cpu"
@@ -120,13 +134,19 @@ class SequenceData:
         self, user: IntArray, generator: torch.Generator
     ) -> Int[Tensor, "batch negatives"]:
         """Items the user never chose in training, uniform; -1 for a user who chose them all."""
-        users = torch.from_numpy(np.repeat(user, self.config.num_negatives))
+        users = torch.from_numpy(np.repeat(user, self.num_negatives))
         free = self._free.any_for(users)
         drawn = torch.full((len(users),), NO_ROW, dtype=torch.long)
         drawn[free] = self._free.draw(users[free], generator)
-        return drawn.view(len(user), self.config.num_negatives)
+        return drawn.view(len(user), self.num_negatives)
 
     def _contrast(self, num_rows: int, generator: torch.Generator) -> Tensor:
         """Uniform rows; none where there is nothing to draw from."""
-        size = self.config.num_contrast if num_rows else 0
+        size = self.num_contrast if num_rows else 0
         return torch.randint(max(num_rows, 1), (size,), generator=generator)
+
+
+def _asked(events: Events, split: Split, task: Task, loss_on: BoolArray | None) -> Requests:
+    """The training requests of a task, of the events that `loss_on` allows."""
+    requests = requests_for(events, split, TRAIN, task)
+    return requests if loss_on is None else requests.take(np.flatnonzero(loss_on[requests.event]))

@@ -164,31 +164,6 @@ class InputEncoder(nn.Module):
         distinct, place = distinct_rows(len(self.query_terms), *rows)
         return RowVectors(_with_zeros(self.text(self.query_terms[distinct])), place)
 
-    def load_tables(self, **given: tuple[Tensor, Tensor] | None) -> None:
-        """Overwrite the id tables `user`, `item`, `term` by (matrix, mask of the rows it gives).
-
-        Raises ConfigError where the number of rows or the width is not the table's.
-        """
-        tables = {
-            "user": self.user.id_table,
-            "item": self.item.id_table,
-            "term": self.text.term_table,
-        }
-        for name, table in given.items():
-            if table is not None:
-                _overwrite(name, tables[name], *table)
-
-
-def _overwrite(name: str, table: nn.Embedding, vectors: Tensor, given: Tensor) -> None:
-    _check_rows(f"{name} vectors", vectors, table.num_embeddings)
-    if vectors.shape[1] != table.embedding_dim:
-        raise ConfigError(
-            f"got {name} vectors of dim {vectors.shape[1]}, but the model has id_dim "
-            f"{table.embedding_dim}; set id_dim to {vectors.shape[1]}"
-        )
-    with torch.no_grad():
-        table.weight[given] = vectors[given].to(table.weight)
-
 
 def _check_rows(name: str, table: Tensor, num_rows: int) -> None:
     if len(table) != num_rows:

@@ -1,45 +1,35 @@
-"""The sequence models there are, how each is built for a data set, and the settings of training."""
+"""What every sequence model offers, the registry of them, and the settings they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from sargraph.core.config import Config, parse_config
 from sargraph.core.errors import ConfigError
-from sargraph.core.ragged import Ragged
 from sargraph.core.registry import Registry
+from sargraph.core.scorer import Requests
+from sargraph.core.types import BoolArray, FloatArray, IntArray
 from sargraph.events.events import Events
-from sargraph.sequence.unisar import UniSAR
-from sargraph.sequence.unisar_config import UniSARConfig
+from sargraph.events.split import Split
 from sargraph.training.fit import FitConfig
 
 
 class SequenceConfig(Config):
-    """Settings of a sequence model and of its training."""
+    """Settings that every sequence model has; a member adds `model` and its own."""
 
-    model: UniSARConfig = UniSARConfig()
-    """Sizes and choices of the model, history lengths among them."""
     fit: FitConfig = FitConfig()
     """How long to train and when to stop."""
-    batch_size: int = Field(default=1024, ge=1)
-    """Requests per step of the task that has more; the other's batches finish with them."""
-    num_negatives: int = Field(default=4, ge=1)
-    """Items a user never chose, drawn afresh in each epoch, per request."""
-    num_contrast: int = Field(default=1024, ge=1)
-    """Random items, and random queries, that a step's query-item contrast is held against."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Step size of Adam."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay; in tables it reaches only the rows that a step touches."""
-    max_clicks: int = Field(default=5, ge=1)
-    """Most clicked items that a search of the history brings along."""
-    max_terms: int = Field(default=20, ge=1)
-    """Most terms of a query's or an item's text; the first ones are kept."""
     init_scale: Literal["match_random", "as_is"] = "match_random"
     """Given vectors are scaled to the mean row norm of the random start, or taken as they are.
 
@@ -50,42 +40,94 @@ class SequenceConfig(Config):
     """Where to train: "auto" (CUDA where there is one, else the CPU) or a torch device."""
 
 
-Builder = Callable[[Events, SequenceConfig, int], UniSAR]
-SEQUENCE_MODELS: Registry[Builder] = Registry("sequence model")
+@runtime_checkable
+class TrainingData(Protocol):
+    """Everything to train on; `counts` says how much of the events is used and what is not."""
+
+    counts: dict[str, int]
+
+    def batches(self, generator: torch.Generator, device: torch.device | str) -> Iterator[Any]:
+        """One epoch in an order drawn from `generator`."""
+        ...
 
 
-@SEQUENCE_MODELS.register("unisar")
-def build_unisar(events: Events, config: SequenceConfig, seed: int) -> UniSAR:
-    """A fresh UniSAR for the vocabularies and texts of `events`."""
-    has_text = len(events.item_terms.values) > 0
-    module = UniSAR(
-        len(events.users),
-        len(events.items),
-        len(events.queries),
-        len(events.terms),
-        config.model,
-        query_terms=_padded(events.query_terms, config.max_terms),
-        item_terms=_padded(events.item_terms, config.max_terms) if has_text else None,
-        seed=seed,
-    )
-    for kind in ("user", "item"):
-        # A dense gradient of a large table costs more than the rows that a step needs.
-        id_tables(module)[kind].sparse = True
-    return module
+@runtime_checkable
+class Ranker(Protocol):
+    """A network bound to events: it reads the histories of requests and scores candidates."""
+
+    def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
+        """Logits of `candidates` [n, c], float32 [n, c]; -inf for a missing candidate (-1)."""
+        ...
 
 
-def _padded(texts: Ragged, max_terms: int) -> Tensor:
-    width = min(max_terms, int(texts.lengths.max(initial=1)))
-    return torch.from_numpy(texts.to_padded(max(width, 1)))
+class SequenceFamily(ABC):
+    """One kind of sequence model: its settings, network, training data and how it ranks.
+
+    A member is registered in SEQUENCE_MODELS and holds no state of its own.
+    """
+
+    config_class: ClassVar[type[SequenceConfig]]
+    """The settings of this model."""
+    has_vectors: ClassVar[bool] = False
+    """True where a request becomes one vector, so that the ranker is a `VectorScorer`."""
+
+    @abstractmethod
+    def build(self, events: Events, config: Any, seed: int) -> nn.Module:
+        """A fresh network for the vocabularies and texts of `events`."""
+
+    @abstractmethod
+    def data(
+        self, events: Events, split: Split, config: Any, loss_on: BoolArray | None
+    ) -> TrainingData:
+        """Training data; `loss_on` bool [events] limits the targets, not the histories.
+
+        Raises DataError when there is nothing to train on.
+        """
+
+    @abstractmethod
+    def losses(self, module: Any, batch: Any, config: Any) -> dict[str, Tensor]:
+        """The losses of one batch: "loss" is to be minimised, the others are its parts."""
+
+    @abstractmethod
+    def optimisers(self, module: nn.Module, config: Any) -> list[Optimizer]:
+        """The optimisers, which together hold every weight once."""
+
+    @abstractmethod
+    def id_tables(self, module: nn.Module) -> dict[str, nn.Embedding]:
+        """The tables that vectors from elsewhere can start: user, item, term."""
+
+    @abstractmethod
+    def with_dim(self, config: Any, dim: int) -> Any:
+        """The settings with tables as wide as given vectors, unless the width was set by hand."""
+
+    @abstractmethod
+    def ranker(
+        self, module: Any, config: Any, events: Events, visible: BoolArray, drop_target: bool
+    ) -> Ranker:
+        """The network bound to the events whose histories it reads."""
+
+    @abstractmethod
+    def step_bytes(self, events: Events, config: Any) -> int:
+        """An estimate of what one training step holds beside weights and optimiser, in bytes."""
+
+    def parse(self, config: Config | dict[str, Any] | None) -> SequenceConfig:
+        """Settings from a dictionary, a configuration or nothing. Raises ConfigError."""
+        if isinstance(config, self.config_class):
+            return config
+        if isinstance(config, Config):
+            expected = self.config_class.__name__
+            raise ConfigError(f"got a {type(config).__name__}, expected a {expected}")
+        return parse_config(self.config_class, dict(config or {}), "[fit]")
 
 
-def parse_sequence_config(config: SequenceConfig | dict[str, Any] | None) -> SequenceConfig:
-    """Settings from a dictionary, a configuration or nothing. Raises ConfigError."""
-    if isinstance(config, SequenceConfig):
-        return config
-    if isinstance(config, Config):
-        raise ConfigError(f"got a {type(config).__name__}, expected a SequenceConfig")
-    return parse_config(SequenceConfig, dict(config or {}), "[fit]")
+SEQUENCE_MODELS: Registry[SequenceFamily] = Registry(
+    "sequence model", ("sargraph.sequence.sasrec_family", "sargraph.sequence.unisar_family")
+)
+
+
+def sequence_family(name: str) -> SequenceFamily:
+    """The family called `name`. Raises ConfigError naming the nearest known one."""
+    return SEQUENCE_MODELS.get(name)
 
 
 def device_of(name: str) -> torch.device:
@@ -96,17 +138,3 @@ def device_of(name: str) -> torch.device:
         return torch.device(name)
     except RuntimeError:
         raise ConfigError(f"got device '{name}', expected auto, cpu or cuda") from None
-
-
-def id_tables(module: nn.Module) -> dict[str, nn.Embedding]:
-    """The tables that vectors from elsewhere can start: user, item and term."""
-    names = {"user": "user.id_table", "item": "item.id_table", "term": "text.term_table"}
-    inputs = module.get_submodule("inputs")
-    found = {kind: inputs.get_submodule(name) for kind, name in names.items()}
-    return {kind: table for kind, table in found.items() if isinstance(table, nn.Embedding)}
-
-
-def row_tables(module: nn.Module) -> list[nn.Embedding]:
-    """All tables of ids, terms and attributes, of which a step touches only some rows."""
-    inputs = module.get_submodule("inputs")
-    return [part for part in inputs.modules() if isinstance(part, nn.Embedding)]

@@ -22,20 +22,17 @@ from sargraph.core.types import BoolArray, FloatArray, IntArray
 from sargraph.events.events import VOCABULARIES, Events
 from sargraph.events.split import Split
 from sargraph.events.vocabulary import Vocabulary
-from sargraph.sequence.batch import TASKS
-from sargraph.sequence.histories import HistoryReader, trimmed
-from sargraph.sequence.inputs import RequestBatch, Task
 from sargraph.sequence.model import (
-    SEQUENCE_MODELS,
+    Ranker,
     SequenceConfig,
+    SequenceFamily,
     device_of,
-    parse_sequence_config,
+    sequence_family,
 )
-from sargraph.sequence.unisar import UniSAR
 
 KIND = "sequence-model"
-CELLS = 1 << 15
-"""Candidates scored at once; bounds memory (about 4 kB each at the default sizes)."""
+TIMING = "timing.json"
+"""The story of the training with its seconds, which do not count in the content hash."""
 
 
 @dataclass(eq=False)
@@ -48,7 +45,7 @@ class SequenceModel:
     """
 
     name: str
-    module: UniSAR
+    module: nn.Module
     config: SequenceConfig
     events: Events
     visible: BoolArray
@@ -61,16 +58,10 @@ class SequenceModel:
     content_hash: str = ""
 
     @cached_property
-    def reader(self) -> HistoryReader:
-        """Reads the histories of requests."""
-        return HistoryReader(
-            self.events,
-            self.visible,
-            max_rec=self.config.model.max_rec,
-            max_search=self.config.model.max_search,
-            max_clicks=self.config.max_clicks,
-            drop_target=self.drop_target,
-        )
+    def ranker(self) -> Ranker:
+        """The network bound to the events."""
+        family = sequence_family(self.name)
+        return family.ranker(self.module, self.config, self.events, self.visible, self.drop_target)
 
     def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
         """Logits of `candidates` [n, c], float32 [n, c]; -inf for a missing candidate (-1).
@@ -83,24 +74,12 @@ class SequenceModel:
             raise BadInputError(
                 f"got candidate {highest}, expected item rows below {len(self.events.items)}"
             )
-        scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
         with _evaluating(self.module), torch.inference_mode():
-            for task in TASKS:
-                rows = np.flatnonzero(requests.is_search == (task == "search"))
-                for block in _blocks(rows, max(1, CELLS // max(candidates.shape[1], 1))):
-                    scores[block] = self._score(requests.take(block), candidates[block], task)
-        return scores
+            return self.ranker.score(requests, candidates)
 
-    def _score(self, requests: Requests, candidates: IntArray, task: Task) -> FloatArray:
-        device = next(self.module.parameters()).device
-        histories = self.reader.read(requests)
-        history = trimmed(histories.batch(np.arange(len(requests)), device))
-        query = torch.from_numpy(requests.query).to(device)
-        parts = []
-        for part in torch.from_numpy(candidates).to(device).split(CELLS, dim=1):
-            batch = RequestBatch(history=history, query=query, candidates=part)
-            parts.append(self.module.logits(batch, task).cpu())
-        return np.asarray(torch.cat(parts, dim=1).numpy(), dtype=np.float32)
+    def with_training(self, history: list[dict[str, Any]], fitted: dict[str, Any]) -> SequenceModel:
+        """The model with the story of its training."""
+        return replace(self, history=history, fitted=fitted)
 
     def save(self, path: Path | str) -> SequenceModel:
         """Write the artefact; returns the model with its content hash."""
@@ -108,22 +87,25 @@ class SequenceModel:
             "model": self.name,
             "training": self.config.model_dump(mode="json"),
             "drop_target": self.drop_target,
-            "fitted": self.fitted,
+            "fitted": _without_times(self.fitted),
             "init_report": self.init_report,
         }
         weights = {name: value.cpu().numpy() for name, value in self.module.state_dict().items()}
-        with writing(path, KIND, config=about, seed=self.seed, parents=self.parents) as folder:
+        timing = {"training": self.fitted, "epochs": self.history}
+        with writing(
+            path, KIND, config=about, seed=self.seed, parents=self.parents, beside=[TIMING]
+        ) as folder:
             write_tensors(folder / "weights.safetensors", weights)
             write_columns(folder / "visible.parquet", {"visible": self.visible})
             for kind, vocabulary in self.events.vocabularies.items():
                 vocabulary.save(folder / f"{kind}.parquet")
-            history = json.dumps(self.history, indent=2, sort_keys=True)
-            (folder / "history.json").write_text(history + "\n", encoding="utf-8")
+            _write_json(folder / "history.json", [_without_times(entry) for entry in self.history])
+            _write_json(folder / TIMING, timing)
         return replace(self, content_hash=read_manifest(path, verify=False).content_hash)
 
-    @classmethod
+    @staticmethod
     def load(
-        cls, path: Path | str, events: Events, split: Split | None = None, *, device: str = "auto"
+        path: Path | str, events: Events, split: Split | None = None, *, device: str = "auto"
     ) -> SequenceModel:
         """Read the artefact and bind it to `events`, whose histories it will read.
 
@@ -134,8 +116,9 @@ class SequenceModel:
         manifest, folder = read_manifest(path, KIND), Path(path)
         _check_ids(folder, events)
         about = manifest.config
-        config = parse_sequence_config(about["training"])
-        module = SEQUENCE_MODELS.get(about["model"])(events, config, manifest.seed or 0)
+        family = sequence_family(about["model"])
+        config = family.parse(about["training"])
+        module = family.build(events, config, manifest.seed or 0)
         weights = read_tensors(folder / "weights.safetensors")
         try:
             module.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
@@ -143,7 +126,9 @@ class SequenceModel:
             reason = str(error).splitlines()[-1].strip()
             raise ArtifactError(f"{folder} does not fit these events ({reason})") from None
         module.to(device_of(device)).eval()
-        return cls(
+        timing = json.loads((folder / TIMING).read_text(encoding="utf-8"))
+        return bind(
+            family,
             name=about["model"],
             module=module,
             config=config,
@@ -151,12 +136,45 @@ class SequenceModel:
             visible=split.visible if split else _visible_then(folder, manifest, events),
             drop_target=split.twins if split else about["drop_target"],
             seed=manifest.seed or 0,
-            history=json.loads((folder / "history.json").read_text(encoding="utf-8")),
-            fitted=about["fitted"],
+            history=timing["epochs"],
+            fitted=timing["training"],
             init_report=about["init_report"],
             parents=manifest.parents,
             content_hash=manifest.content_hash,
         )
+
+
+class VectorSequenceModel(SequenceModel):
+    """A sequence model whose requests are vectors: a `VectorScorer`."""
+
+    def encode(self, requests: Requests) -> FloatArray:
+        """One vector per request, float32 [n, dim]."""
+        with _evaluating(self.module), torch.inference_mode():
+            vectors: FloatArray = self._vectors.encode(requests)
+        return vectors
+
+    def item_vectors(self) -> FloatArray:
+        """One vector per item, float32 [items, dim]."""
+        vectors: FloatArray = self._vectors.item_vectors()
+        return vectors
+
+    @property
+    def _vectors(self) -> Any:
+        return self.ranker
+
+
+def bind(family: SequenceFamily, **fields: Any) -> SequenceModel:
+    """The kind of `SequenceModel` that the family's ranker allows."""
+    kind = VectorSequenceModel if family.has_vectors else SequenceModel
+    return kind(**fields)
+
+
+def _without_times(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if not name.endswith("seconds")}
+
+
+def _write_json(path: Path, found: Any) -> None:
+    path.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _check_ids(folder: Path, events: Events) -> None:
@@ -179,11 +197,6 @@ def _visible_then(folder: Path, manifest: Manifest, events: Events) -> BoolArray
             "of the events may be seen"
         )
     return visible
-
-
-def _blocks(rows: IntArray, size: int) -> Iterator[IntArray]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -114,18 +114,6 @@ class UniSAR(nn.Module):
                 nn.init.xavier_normal_(module.weight)
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=config.init_std)
-
-    def load_tables(
-        self,
-        user: tuple[Float[Tensor, "users user_dim"], Bool[Tensor, " users"]] | None = None,
-        item: tuple[Float[Tensor, "items item_dim"], Bool[Tensor, " items"]] | None = None,
-        term: tuple[Float[Tensor, "terms term_dim"], Bool[Tensor, " terms"]] | None = None,
-    ) -> None:
-        """Overwrite id tables by trained vectors: (matrix by row, mask of the rows it gives).
-
-        Raises ConfigError where the number of rows or the width is not the model's.
-        """
-        self.inputs.load_tables(user=user, item=item, term=term)
 
     def logits(self, batch: RequestBatch, task: Task) -> Float[Tensor, "batch candidates"]:
         """Logit of each candidate of each request; -inf for a missing candidate (-1)."""

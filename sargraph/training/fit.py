@@ -18,12 +18,14 @@ from sargraph.core.config import Config
 from sargraph.core.errors import BadInputError, TrainingError
 from sargraph.core.progress import progress
 from sargraph.core.rng import seed_torch, torch_generator
+from sargraph.training.board import Board
 from sargraph.training.checkpoint import (
     TrainingState,
     copy_of_weights,
     load_checkpoint,
     save_checkpoint,
 )
+from sargraph.training.memory import check_memory, training_bytes
 
 Batches = Callable[[int, torch.Generator], Iterable[Any]]
 Step = Callable[[Any], dict[str, Tensor]]
@@ -43,6 +45,10 @@ class FitConfig(Config):
     """Time budget, resumed parts included; no epoch starts that would end after it by estimate."""
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of all gradients together; longer ones are scaled down to it."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights the model ends with; the checkpoint holds both."""
+    tensorboard: str | None = None
+    """Folder for TensorBoard curves, if the package is installed; none without it."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,8 @@ class FitResult:
     """What happened in training.
 
     `history` has per epoch: `epoch` (from 1), `loss` (mean over steps), `parts` (means of the other
-    logged values), `score` (None where not validated) and `seconds`. Without validation
-    `best_epoch` is the last epoch and `best_score` None.
+    logged values), `score` (None where not validated), `seconds` and `cpu_seconds`. Without
+    validation `best_epoch` is the last epoch and `best_score` None.
     """
 
     history: list[dict[str, Any]]
@@ -63,6 +69,11 @@ class FitResult:
     def seconds(self) -> float:
         """Seconds over all epochs, validation included."""
         return float(sum(entry["seconds"] for entry in self.history))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds of this process over all epochs, validation included."""
+        return float(sum(entry["cpu_seconds"] for entry in self.history))
 
 
 def fit(
@@ -78,6 +89,7 @@ def fit(
     resume: bool = False,
     label: str = "training",
     fingerprint: str = "",
+    step_bytes: int = 0,
 ) -> FitResult:
     """Train `model` until it stops getting better, and leave it with its best weights.
 
@@ -87,29 +99,34 @@ def fit(
     stay. The generator and torch's own randomness start afresh in each epoch from (seed, epoch),
     so that with `resume` an interrupted run goes on bit for bit (on a CPU) from the last full epoch
     in the file `checkpoint`; where there is no such file yet, training starts at the beginning.
+    `step_bytes` is the caller's estimate of one step's activations, for the check of memory.
 
-    Raises TrainingError when a loss, gradient norm, weight or score is not finite, BadInputError
+    Raises TrainingError when a loss, gradient norm, weight or score is not finite, or when memory
+    would not do (before the first step), BadInputError
     for an epoch without batches, ArtifactError when the checkpoint is damaged or was written under
     another `fingerprint`.
     """
     state = TrainingState()
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         state = load_checkpoint(checkpoint, model, optimisers, fingerprint)
+    if next(model.parameters()).device.type == "cpu":
+        check_memory(training_bytes(model, optimisers, step_bytes), label=label)
     done = len(state.history)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), Board(config.tensorboard) as board:
         for epoch in progress(range(done + 1, config.num_epochs + 1), label):
             if _stop(state, config) is not None:
                 break
-            started = time.perf_counter()
+            started = time.perf_counter(), time.process_time()
             seed_torch(seed, "fit", str(epoch))
             todo = batches(epoch, torch_generator(seed, "batches", str(epoch)))
             losses = _epoch(model, optimisers, todo, step, config)
             score = _score(model, validate, epoch, config)
-            seconds = time.perf_counter() - started
-            _record(state, model, epoch, losses, score, seconds)
+            spent = time.perf_counter() - started[0], time.process_time() - started[1]
+            _record(state, model, epoch, losses, score, spent)
+            board.write(state.history[-1])
             if checkpoint is not None:
                 save_checkpoint(checkpoint, model, optimisers, state, fingerprint)
-    if state.best:
+    if state.best and config.keep == "best":
         model.load_state_dict(state.best)
     model.eval()
     best_epoch = state.best_epoch or len(state.history)
@@ -198,12 +215,13 @@ def _record(
     epoch: int,
     losses: dict[str, float],
     score: float | None,
-    seconds: float,
+    spent: tuple[float, float],
 ) -> None:
     """Append the epoch to the history and keep the weights where they are the best so far."""
     parts = {name: value for name, value in losses.items() if name != "loss"}
     entry = {"epoch": epoch, "loss": losses["loss"], "parts": parts}
-    state.history.append({**entry, "score": score, "seconds": seconds})
+    state.history.append({**entry, "score": score,
+                          "seconds": spent[0], "cpu_seconds": spent[1]})  # fmt: skip
     if score is not None and (state.best_score is None or score > state.best_score):
         state.best_epoch, state.best_score = epoch, score
         state.best = copy_of_weights(model)

@@ -25,6 +25,7 @@ SMALL = {
     "uditsr": {"dim": 8, "num_epochs": 1},
     "unisar": {"model": {"dim": 8, "id_dim": 8, "max_rec": 4, "max_search": 4},
                "fit": {"num_epochs": 1}, "num_contrast": 8},
+    "sasrec": {"model": {"dim": 8, "inner_dim": 8, "max_events": 6}, "fit": {"num_epochs": 1}},
 }  # fmt: skip
 
 

@@ -14,14 +14,13 @@ from sargraph.events.events import Events
 from sargraph.events.schema import IMPRESSION, SEARCH
 from sargraph.events.split import SplitConfig, split_events
 from sargraph.sequence.batch import JointBatch, SequenceData
-from sargraph.sequence.model import SequenceConfig
 
 Make = Callable[..., Events]
 
 
 def _data(events: Events, twins: bool = False, **options: int) -> SequenceData:
     split = split_events(events, SplitConfig(twins=twins), seed=0)
-    return SequenceData(events, split, SequenceConfig(**options))
+    return SequenceData(events, split, **options)
 
 
 def _epoch(data: SequenceData, seed: int = 0) -> list[JointBatch]:
@@ -31,7 +30,7 @@ def _epoch(data: SequenceData, seed: int = 0) -> list[JointBatch]:
 def test_a_request_for_every_training_choice(random_events: Make) -> None:
     events = random_events(0)
     split = split_events(events, SplitConfig(), seed=0)
-    data = SequenceData(events, split, SequenceConfig())
+    data = SequenceData(events, split)
     chosen = np.flatnonzero(split.is_train & events.is_positive)
     made = np.concatenate([task.requests.event for task in data.tasks.values()])
     assert sorted(made) == chosen.tolist()
@@ -43,7 +42,7 @@ def test_a_request_for_every_training_choice(random_events: Make) -> None:
 def test_histories_hold_only_older_training_events(random_events: Make, seed: int) -> None:
     events = random_events(seed, untimed=0.0)
     split = split_events(events, SplitConfig(), seed=0)
-    data = SequenceData(events, split, SequenceConfig())
+    data = SequenceData(events, split)
     for task in data.tasks.values():
         histories = task.histories
         for n in range(len(task)):
@@ -66,7 +65,7 @@ def test_an_untimed_choice_sees_the_other_ones_and_what_is_before_the_cut(
     config = SplitConfig(untimed_share=0.0, valid_share=0.1, test_share=0.1)
     split = split_events(events, config, seed=0)
     assert split.cut_valid == 8
-    data = SequenceData(events, split, SequenceConfig())
+    data = SequenceData(events, split)
     recommend = data.tasks["recommend"]
     n = int(np.flatnonzero(recommend.requests.target == 2)[0])
     assert recommend.requests.as_of[n] == 8
@@ -101,7 +100,7 @@ def test_u4_no_batch_of_one_is_left_over(random_events: Make) -> None:
 def test_negatives_are_never_known_and_cover_all_others(random_events: Make) -> None:
     events = random_events(2)
     split = split_events(events, SplitConfig(), seed=0)
-    data = SequenceData(events, split, SequenceConfig(num_negatives=50))
+    data = SequenceData(events, split, num_negatives=50)
     chosen = events.is_positive & split.is_train
     known = {
         (int(u), int(i)) for u, i in zip(events.user[chosen], events.item[chosen], strict=True)

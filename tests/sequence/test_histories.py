@@ -16,9 +16,10 @@ from sargraph.events.schema import CLICK, SEARCH, SEARCHED
 from sargraph.sequence import histories as module
 from sargraph.sequence.histories import HistoryReader, merged_rank, trimmed
 from sargraph.sequence.inputs import HistoryBatch, RequestBatch
-from sargraph.sequence.model import SequenceConfig, build_unisar
+from sargraph.sequence.unisar_family import UniSARFamily, UniSARTraining
 
 Make = Callable[..., Events]
+FAMILY = UniSARFamily()
 SIZES = {"max_rec": 4, "max_search": 3, "max_clicks": 2}
 
 
@@ -231,7 +232,7 @@ def test_trimmed_histories_hold_the_same_events_and_score_the_same(random_events
     assert cut.search_item.shape[1] == int(whole.search_valid.sum(1).max()) < 25
     assert cut.rec_valid.sum() == whole.rec_valid.sum() > 0
     settings = {"model": {"max_rec": 30, "max_search": 25}}
-    network = build_unisar(events, SequenceConfig.model_validate(settings), 0).eval()
+    network = FAMILY.build(events, UniSARTraining.model_validate(settings), 0).eval()
     candidates = torch.arange(12).expand(6, 12)
     full, short = (
         network.logits(RequestBatch(history, torch.full((6,), NO_ROW), candidates), "recommend")

@@ -15,12 +15,13 @@ from sargraph.events.events import Events
 from sargraph.events.schema import CLICK
 from sargraph.events.split import SplitConfig, split_events
 from sargraph.events.vocabulary import Vocabulary
-from sargraph.sequence import sequence_model as module
-from sargraph.sequence.model import SequenceConfig, build_unisar
+from sargraph.sequence import unisar_family as module
 from sargraph.sequence.sequence_model import SequenceModel
+from sargraph.sequence.unisar_family import UniSARFamily, UniSARTraining
 
 Make = Callable[..., Events]
-CONFIG = SequenceConfig.model_validate(
+FAMILY = UniSARFamily()
+CONFIG = UniSARTraining.model_validate(
     {"model": {"dim": 8, "id_dim": 8, "max_rec": 6, "max_search": 4}, "device": "cpu"}
 )
 
@@ -30,7 +31,7 @@ def _model(events: Events) -> SequenceModel:
     split = split_events(events, SplitConfig(), seed=0)
     return SequenceModel(
         name="unisar",
-        module=build_unisar(events, CONFIG, 3),
+        module=FAMILY.build(events, CONFIG, 3),
         config=CONFIG,
         events=events,
         visible=split.visible,
@@ -140,7 +141,7 @@ def test_hidden_events_stand_in_no_history(random_events: Make) -> None:
     nothing = SequenceModel(
         model.name, model.module, CONFIG, events, np.zeros(len(events), dtype=np.bool_)
     )
-    histories = nothing.reader.read(_requests(as_of=100))
+    histories = nothing.ranker.reader.read(_requests(as_of=100))
     assert (histories.rec_item == NO_ROW).all() and (histories.search == NO_ROW).all()
 
 

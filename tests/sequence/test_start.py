@@ -13,10 +13,11 @@ from sargraph.core.ragged import Ragged
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.events.events import Events
 from sargraph.events.vocabulary import Vocabulary
-from sargraph.sequence.model import SequenceConfig, build_unisar, id_tables
-from sargraph.sequence.start import start_from, with_dim_of
+from sargraph.sequence.start import start_from
+from sargraph.sequence.unisar_family import UniSARFamily, UniSARTraining
 
 Make = Callable[..., Events]
+FAMILY = UniSARFamily()
 
 
 def embeddings(dim: int = 32, users: tuple[str, ...] = ("u3", "nobody", "u1")) -> Embeddings:
@@ -34,15 +35,15 @@ def embeddings(dim: int = 32, users: tuple[str, ...] = ("u3", "nobody", "u1")) -
 
 def test_rows_are_matched_by_id_and_the_others_counted(random_events: Make) -> None:
     events, init = random_events(0), embeddings()
-    fresh = build_unisar(events, SequenceConfig(), 3)
-    started = build_unisar(events, SequenceConfig(), 3)
-    report = start_from(started, events.vocabularies, init, "as_is")
+    fresh = FAMILY.build(events, UniSARTraining(), 3)
+    started = FAMILY.build(events, UniSARTraining(), 3)
+    report = start_from(FAMILY.id_tables(started), events.vocabularies, init, "as_is")
     assert report == {
         "user": {"matched": 2, "missing": 4},
         "item": {"matched": 2, "missing": 10},
         "term": {"matched": 1, "missing": 8},
     }
-    before, after = id_tables(fresh)["user"].weight, id_tables(started)["user"].weight
+    before, after = FAMILY.id_tables(fresh)["user"].weight, FAMILY.id_tables(started)["user"].weight
     given = torch.from_numpy(init.tables["user"])
     assert torch.equal(after[3], given[0]) and torch.equal(after[1], given[2])
     untouched = [0, 2, 4, 5]
@@ -51,10 +52,10 @@ def test_rows_are_matched_by_id_and_the_others_counted(random_events: Make) -> N
 
 def test_match_random_scales_by_one_factor(random_events: Make) -> None:
     events, init = random_events(0), embeddings()
-    fresh = id_tables(build_unisar(events, SequenceConfig(), 3))["item"].weight.detach()
-    started = build_unisar(events, SequenceConfig(), 3)
-    start_from(started, events.vocabularies, init, "match_random")
-    got = id_tables(started)["item"].weight.detach()[[0, 5]].numpy()
+    fresh = FAMILY.id_tables(FAMILY.build(events, UniSARTraining(), 3))["item"].weight.detach()
+    started = FAMILY.build(events, UniSARTraining(), 3)
+    start_from(FAMILY.id_tables(started), events.vocabularies, init, "match_random")
+    got = FAMILY.id_tables(started)["item"].weight.detach()[[0, 5]].numpy()
     factors = got / init.tables["item"]
     np.testing.assert_allclose(factors, factors[0, 0], rtol=1e-5)
     mean_norm = np.linalg.norm(got, axis=1).mean()
@@ -63,17 +64,16 @@ def test_match_random_scales_by_one_factor(random_events: Make) -> None:
 
 def test_dim_is_taken_from_the_embeddings_unless_set() -> None:
     init = embeddings(dim=8)
-    assert with_dim_of(SequenceConfig(), init).model.id_dim == 8
-    assert with_dim_of(SequenceConfig(), None).model.id_dim == 32
-    by_hand = SequenceConfig.model_validate({"model": {"id_dim": 16}})
-    assert with_dim_of(by_hand, init).model.id_dim == 16
+    assert FAMILY.with_dim(UniSARTraining(), init.dim).model.id_dim == 8
+    by_hand = UniSARTraining.model_validate({"model": {"id_dim": 16}})
+    assert FAMILY.with_dim(by_hand, init.dim).model.id_dim == 16
 
 
 def test_another_width_is_refused(random_events: Make) -> None:
     events = random_events(0)
     with pytest.raises(ConfigError, match="id_dim"):
-        module = build_unisar(events, SequenceConfig(), 0)
-        start_from(module, events.vocabularies, embeddings(dim=8), "as_is")
+        module = FAMILY.build(events, UniSARTraining(), 0)
+        start_from(FAMILY.id_tables(module), events.vocabularies, embeddings(dim=8), "as_is")
 
 
 def test_embeddings_of_other_ids_are_refused(random_events: Make) -> None:
@@ -82,4 +82,9 @@ def test_embeddings_of_other_ids_are_refused(random_events: Make) -> None:
         names = [f"other{row}" for row in range(len(init.vocabularies[kind]))]
         init.vocabularies[kind] = Vocabulary(names)
     with pytest.raises(BadInputError, match="no id"):
-        start_from(build_unisar(events, SequenceConfig(), 0), events.vocabularies, init, "as_is")
+        start_from(
+            FAMILY.id_tables(FAMILY.build(events, UniSARTraining(), 0)),
+            events.vocabularies,
+            init,
+            "as_is",
+        )

@@ -16,13 +16,13 @@ from sargraph.core.scorer import Scorer
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.events.events import Events
 from sargraph.events.split import VALID, Split, SplitConfig, requests_for, split_events
-from sargraph.sequence import train as module
-from sargraph.sequence.batch import SequenceData
-from sargraph.sequence.model import SequenceConfig, build_unisar, id_tables
+from sargraph.sequence import unisar_family as module
 from sargraph.sequence.sequence_model import SequenceModel
-from sargraph.sequence.train import fit_sequence, joint_losses, optimisers_for
+from sargraph.sequence.train import fit_sequence
+from sargraph.sequence.unisar_family import UniSARFamily, UniSARTraining, joint_losses
 
 Make = Callable[..., Events]
+FAMILY = UniSARFamily()
 SMALL = {"dim": 8, "id_dim": 8, "expert_dim": 8, "tower_dims": (8,), "head_dims": (8,),
          "num_experts": 2, "num_shared_experts": 2, "max_rec": 5, "max_search": 4}  # fmt: skip
 
@@ -140,29 +140,29 @@ def test_u1_rows_that_no_step_touches_keep_their_bits(random_events: Make) -> No
     events = Events(columns, events.vocabularies, events.query_terms, events.item_terms)
     events = events.select(np.lexsort((events.time, events.user)))
     settings = config(2, weight_decay=0.1)
-    start = build_unisar(events, SequenceConfig.model_validate(settings), 0)
+    start = FAMILY.build(events, UniSARTraining.model_validate(settings), 0)
     model = fit_sequence(events, _split(events), config=settings, seed=0)
-    before, after = (id_tables(m)["user"].weight for m in (start, model.module))
+    before, after = (FAMILY.id_tables(m)["user"].weight for m in (start, model.module))
     assert torch.equal(after[5], before[5])
     assert not torch.equal(after[:5], before[:5])
 
 
 def test_every_weight_is_in_one_optimiser(random_events: Make) -> None:
-    network = build_unisar(random_events(0), SequenceConfig(), 0)
-    groups = [o.param_groups[0]["params"] for o in optimisers_for(network, SequenceConfig())]
+    network = FAMILY.build(random_events(0), UniSARTraining(), 0)
+    groups = [o.param_groups[0]["params"] for o in FAMILY.optimisers(network, UniSARTraining())]
     held = [id(weight) for group in groups for weight in group]
     assert sorted(held) == sorted(id(weight) for weight in network.parameters())
-    assert {id(table.weight) for table in id_tables(network).values()} <= {
+    assert {id(table.weight) for table in FAMILY.id_tables(network).values()} <= {
         id(weight) for weight in groups[0]
     }
 
 
 def test_the_loss_of_a_step_is_the_weighted_sum(random_events: Make) -> None:
     events = random_events(0, 70, 25)
-    settings = SequenceConfig.model_validate(config())
-    data = SequenceData(events, _split(events), settings)
+    settings = UniSARTraining.model_validate(config())
+    data = FAMILY.data(events, _split(events), settings, None)
     batch = next(iter(data.batches(torch.Generator().manual_seed(0))))
-    network = build_unisar(events, settings, 0).eval()
+    network = FAMILY.build(events, settings, 0).eval()
     got = joint_losses(network, batch, 0.3)
     expected = {
         task: network.losses(batch.tasks[task], task, batch.negative_items, batch.negative_queries)

@@ -14,9 +14,7 @@ from sargraph.sequence.encoders import distinct_rows
 from sargraph.sequence.inputs import HistoryBatch, RequestBatch
 from sargraph.sequence.unisar import UniSAR, UniSARConfig
 from sargraph.testing.unisar_cases import (
-    ITEMS,
     TERMS,
-    USERS,
     Naive,
     losses,
     model,
@@ -195,21 +193,7 @@ def test_saved_tensors_share_no_memory():
     assert len(set(pointers)) == len(pointers)
 
 
-def test_load_tables_overwrites_the_given_rows_only():
-    module = model()
-    table = module.inputs.item.id_table.weight
-    before, given = table.detach().clone(), torch.arange(ITEMS) % 2 == 0
-    module.load_tables(item=(torch.ones(ITEMS, 6), given))
-    assert (table[given] == 1).all()
-    assert torch.equal(table[~given], before[~given])
-    assert table.requires_grad
-
-
-def test_load_tables_refuses_another_width_or_number_of_rows():
-    with pytest.raises(ConfigError, match=r"dim 7.*id_dim 6.*set id_dim to 7"):
-        model().load_tables(user=(torch.ones(USERS, 7), torch.ones(USERS, dtype=torch.bool)))
-    with pytest.raises(ConfigError, match=f"got 3 rows of term vectors, expected {TERMS}"):
-        model().load_tables(term=(torch.ones(3, 6), torch.ones(3, dtype=torch.bool)))
+def test_another_number_of_texts_is_refused():
     with pytest.raises(ConfigError, match="rows of query_terms"):
         UniSAR(2, 2, 3, TERMS, UniSARConfig(), texts(2, 3, seed=0))
 

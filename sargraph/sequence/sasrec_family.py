@@ -1,0 +1,169 @@
+"""SASRec as a sequence model: full-softmax training on packed positions, ranking by vectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sargraph.core.scorer import Requests
+from sargraph.core.types import NO_ROW, BoolArray, FloatArray, IntArray
+from sargraph.events.events import Events
+from sargraph.events.history import HistoryIndex
+from sargraph.events.split import Split
+from sargraph.nn.catalogue_softmax import BLOCK_CELLS
+from sargraph.sequence.model import SEQUENCE_MODELS, SequenceConfig, SequenceFamily
+from sargraph.sequence.next_items import NextItemBatch, NextItemData
+from sargraph.sequence.sasrec import SASRec, SASRecConfig
+
+_ENCODED_AT_ONCE = 1024
+"""Histories encoded at once."""
+_CELLS = 1 << 16
+"""Candidates whose vectors are gathered at once."""
+_VECTORS_PER_SLOT = 24
+"""Activations kept for the backward pass per slot and layer, in vectors."""
+
+
+class SASRecTraining(SequenceConfig):
+    """Settings of SASRec and of its training."""
+
+    model: SASRecConfig = SASRecConfig()
+    """Sizes of the model."""
+    batch_size: int = Field(default=512, ge=1)
+    """Targets per step; windows of like length go together."""
+    source: Literal["both", "recommend"] = "both"
+    """Whose choices form the sequence: those of both sources, or of recommendation alone."""
+
+
+class SASRecFamily(SequenceFamily):
+    """Reads what was chosen, not what was typed: a search is answered as a recommendation."""
+
+    config_class = SASRecTraining
+    has_vectors = True
+
+    def build(self, events: Events, config: SASRecTraining, seed: int) -> SASRec:
+        """A fresh SASRec over the catalogue of `events`."""
+        return SASRec(len(events.items), config.model, seed)
+
+    def data(
+        self, events: Events, split: Split, config: SASRecTraining, loss_on: BoolArray | None
+    ) -> NextItemData:
+        """Windows of each user's choices. Raises DataError where nothing follows anything."""
+        part = events.is_recommend if config.source == "recommend" else np.ones(len(events), bool)
+        allowed = part if loss_on is None else part & loss_on
+        return NextItemData(
+            events, split, max_events=config.model.max_events, batch_size=config.batch_size,
+            seen=part, loss_on=allowed,
+        )  # fmt: skip
+
+    def losses(
+        self, module: SASRec, batch: NextItemBatch, config: SASRecTraining
+    ) -> dict[str, Tensor]:
+        """Next-item cross-entropy, and the one that teaches the empty history."""
+        following = module.next_item_loss(batch.items, batch.row, batch.slot, batch.target)
+        first = module.first_item_loss(batch.first_share)
+        return {"loss": following + first, "next_item": following, "first_item": first}
+
+    def optimisers(self, module: nn.Module, config: SASRecTraining) -> list[Optimizer]:
+        """One AdamW: with the whole catalogue in the softmax every row moves in every step."""
+        rate, decay = config.learning_rate, config.weight_decay
+        return [torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)]
+
+    def id_tables(self, module: nn.Module) -> dict[str, nn.Embedding]:
+        """The item table."""
+        table = module.get_submodule("item_table")
+        assert isinstance(table, nn.Embedding)
+        return {"item": table}
+
+    def with_dim(self, config: SASRecTraining, dim: int) -> SASRecTraining:
+        """The settings with `model.dim` as wide as the given vectors, unless set by hand."""
+        if "dim" in config.model.model_fields_set:
+            return config
+        sizes = SASRecConfig.model_validate({**config.model.model_dump(), "dim": dim})
+        return config.model_copy(update={"model": sizes})
+
+    def ranker(
+        self,
+        module: SASRec,
+        config: SASRecTraining,
+        events: Events,
+        visible: BoolArray,
+        drop_target: bool,
+    ) -> NextItemRanker:
+        """Ranks the catalogue by the state that a history ends in."""
+        return NextItemRanker(module, config, events, visible, drop_target)
+
+    def step_bytes(self, events: Events, config: SASRecTraining) -> int:
+        """Activations of the layers, one block of scores, and the gradient of the item table."""
+        sizes = config.model
+        slots = 2 * max(config.batch_size, sizes.max_events)
+        layers = slots * sizes.num_layers * (_VECTORS_PER_SLOT * sizes.dim + 4 * sizes.inner_dim)
+        attention = 4 * slots * sizes.max_events * sizes.num_heads * sizes.num_layers
+        return 4 * (layers + attention + BLOCK_CELLS + 2 * len(events.items) * sizes.dim)
+
+
+class NextItemRanker:
+    """A `VectorScorer`: <state of the history, item vector>."""
+
+    name = "sasrec"
+
+    def __init__(
+        self,
+        module: SASRec,
+        config: SASRecTraining,
+        events: Events,
+        visible: BoolArray,
+        drop_target: bool,
+    ) -> None:
+        self.module = module
+        self._source: Literal["recommend"] | None = (
+            "recommend" if config.source == "recommend" else None
+        )
+        self._max_events = config.model.max_events
+        self._drop_target = drop_target
+        self._history = HistoryIndex(events, visible)
+        self._item = events.item
+
+    def encode(self, requests: Requests) -> FloatArray:
+        """The state of each request's history, float32 [n, dim]."""
+        states = np.empty((len(requests), self.module.config.dim), dtype=np.float32)
+        histories = self._histories(requests)
+        lengths = (histories != NO_ROW).sum(axis=1)
+        order = np.argsort(lengths, kind="stable")  # like lengths together: little padding
+        device = self.module.item_table.weight.device
+        for start in range(0, len(order), _ENCODED_AT_ONCE):
+            rows = order[start : start + _ENCODED_AT_ONCE]
+            items = histories[rows, : int(lengths[rows].max())]
+            states[rows] = self.module.encode(torch.from_numpy(items).to(device)).cpu().numpy()
+        return states
+
+    def item_vectors(self) -> FloatArray:
+        """The item table, float32 [items, dim]."""
+        vectors: FloatArray = self.module.item_table.weight.detach().cpu().numpy()
+        return vectors
+
+    def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
+        """Logits of `candidates` [n, c], float32 [n, c]; -inf for a missing candidate (-1)."""
+        states, items = self.encode(requests), self.item_vectors()
+        if candidates.shape[0] and candidates.strides[0] == 0:  # one order for all requests
+            scores = states @ items[candidates[0]].T
+        else:
+            scores = np.empty(candidates.shape, dtype=np.float32)
+            height = max(1, _CELLS // max(candidates.shape[1], 1))
+            for start in range(0, len(scores), height):
+                rows = slice(start, start + height)
+                scores[rows] = np.einsum("nd,ncd->nc", states[rows], items[candidates[rows]])
+        return np.where(candidates == NO_ROW, -np.inf, scores).astype(np.float32)
+
+    def _histories(self, requests: Requests) -> IntArray:
+        rows = self._history.before(
+            requests, self._max_events, source=self._source, drop_target=self._drop_target
+        ).to_padded(self._max_events)
+        return np.where(rows == NO_ROW, NO_ROW, self._item[rows])
+
+
+SEQUENCE_MODELS.register("sasrec")(SASRecFamily())
