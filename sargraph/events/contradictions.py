@@ -92,6 +92,12 @@ def _of_rest(table: Table) -> Iterator[str]:
         yield "`slate` needs `item`, and rows that are not joined by `group_by`"
     if table.slate and not table.slate.list:
         yield '`slate` is a list; say how it is written, such as list = "|"'
+    if table.slate_price and not table.slate:
+        yield "`slate_price` holds the prices of a `slate`, and there is none"
+    if table.slate_price and table.price:
+        yield "`slate_price` gives the row's own item its price too; leave `price` or it out"
+    if table.price and table.item is None:
+        yield "`price` is that of an item, and there is no `item`"
     if table.attribution and table.attribution.minutes and table.time.unit in ("ordinal", "none"):
         yield "`minutes` of the attribution needs clock times"
     if table.action.values and not table.action.column:

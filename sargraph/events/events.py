@@ -12,7 +12,7 @@ import numpy as np
 from sargraph.core.artifact import read_manifest, writing
 from sargraph.core.ragged import Ragged
 from sargraph.core.table import read_columns, read_ragged, write_columns, write_ragged
-from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, IntArray
+from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, FloatArray, IntArray
 from sargraph.events.schema import (
     COLUMNS,
     POSITIVE_ACTIONS,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 VOCABULARIES = ("user", "item", "query", "term")
 CATEGORIES = "category.parquet"
 FOLLOWS = "follows.parquet"
+PRICE = "price.parquet"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Events:
     `item_terms` give the term rows of each query and of each item's text; `categories` and
     `follows` (the user rows that each user follows) are None where the log has none. `name` is
     the data set, `time_kind` what `time` means, `query_kind` where query texts come from.
+    `price` float32 [n] is the price of the item of each event, in the log's money, NaN = unknown;
+    None where the log has no prices at all.
     `report` holds the counts of the ingestion (rows read, used, quarantined by reason, ...).
     `split` is the recipe's default split as a plain dictionary.
     """
@@ -86,12 +89,15 @@ class Events:
     report: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
     content_hash: str = ""
+    price: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if list(self.columns) != list(COLUMNS):
             raise ValueError(f"columns must be {list(COLUMNS)}, got {list(self.columns)}")
         if len({len(column) for column in self.columns.values()}) != 1:
             raise ValueError("columns must have one length")
+        if self.price is not None and self.price.shape != self.columns["time"].shape:
+            raise ValueError(f"price must be float32 [{len(self)}], got {self.price.shape}")
 
     def __len__(self) -> int:
         return len(self.columns["time"])
@@ -167,7 +173,8 @@ class Events:
         `chosen`: a mask bool [n], or rows int64 [k]. Cost: one copy of the chosen events.
         """
         columns = {name: column[chosen] for name, column in self.columns.items()}
-        return replace(self, columns=columns, content_hash="")
+        price = None if self.price is None else self.price[chosen]
+        return replace(self, columns=columns, price=price, content_hash="")
 
     def describe(self) -> pd.DataFrame:
         """One line per statistic: sizes, activity, transitions, what the log can decide."""
@@ -209,6 +216,8 @@ class Events:
                 self.categories.save(folder)
             if self.follows is not None:
                 write_ragged(folder / FOLLOWS, self.follows)
+            if self.price is not None:
+                write_columns(folder / PRICE, {"price": self.price})
             for name, columns in (extra_files or {}).items():
                 write_columns(folder / name, columns)
             for name, text in (pages or {}).items():
@@ -224,6 +233,7 @@ class Events:
         folder = Path(path)
         about = manifest.config
         columns = read_columns(folder / "events.parquet")
+        price = read_columns(folder / PRICE)["price"] if (folder / PRICE).is_file() else None
         return cls(
             columns={n: np.asarray(columns[n], dtype=dtype) for n, dtype in COLUMNS.items()},
             vocabularies={k: Vocabulary.load(folder / f"{k}.parquet") for k in VOCABULARIES},
@@ -236,5 +246,6 @@ class Events:
             query_kind=about["query_kind"],
             report=json.loads((folder / "report.json").read_text(encoding="utf-8")),
             split=about["split"],
+            price=None if price is None else np.asarray(price, dtype=np.float32),
             content_hash=manifest.content_hash,
         )

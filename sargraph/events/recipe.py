@@ -20,6 +20,7 @@ from sargraph.events.reading.recipe_fields import (
     IdColumn,
     Keep,
     Names,
+    PricesColumn,
     TermsColumn,
     TimeColumn,
     as_action,
@@ -68,6 +69,8 @@ class Table(FileSource):
     slate: Annotated[TermsColumn | None, BeforeValidator(as_column)] = None
     """List of the item ids that were shown with a row's item: each other one is an impression of
     the same time and search, at its place in the list (from 0)."""
+    slate_price: Annotated[PricesColumn | None, BeforeValidator(as_column)] = None
+    """List of the prices of the slate's items, place by place."""
     search: Names = ()
     """Columns that together name one search of a user; without them one time and query is one."""
     action: Annotated[ActionRule, BeforeValidator(as_action)] = ActionRule()
@@ -76,6 +79,8 @@ class Table(FileSource):
     """Strength of the event; 1 without it."""
     position: Names = ()
     """Place on the page."""
+    price: Names = ()
+    """Price of the item; unknown without it."""
     keep: tuple[Keep, ...] = ()
     """Conditions; other rows are left out and counted."""
     group_by: Names = ()
@@ -117,7 +122,7 @@ class Core(Config):
 class Derive(Config):
     """Search events made from recommendation events; the query is the item's own terms."""
 
-    share: float = Field(0.3, gt=0, le=1)
+    share: float = Field(0.3, ge=0, le=1)
     """Seeded share of the events that become searches (and are recommendation no more)."""
 
 

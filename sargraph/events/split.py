@@ -166,7 +166,30 @@ def _leave_last_out(events: Events) -> np.ndarray:  # type: ignore[type-arg]
 
 
 def _twins_of_targets(events: Events, part: np.ndarray) -> BoolArray:  # type: ignore[type-arg]
-    """Training events whose (user, item) pair is a target of validation or test."""
+    """Training events whose (user, item) pair is a target of validation or test.
+
+    With them go the other rows of searches that led to nothing else: their words tell of the
+    target.
+    """
     pair = events.user * len(events.items) + events.item
     is_target = np.isin(part, (VALID, TEST)) & events.is_positive
-    return np.asarray((part == TRAIN) & (events.item != NO_ROW) & np.isin(pair, pair[is_target]))
+    twin = (part == TRAIN) & (events.item != NO_ROW) & np.isin(pair, pair[is_target])
+    return np.asarray(twin | ((part == TRAIN) & searches_for(events, twin)))
+
+
+def searches_for(events: Events, chosen: BoolArray) -> BoolArray:
+    """All rows of the searches that led to some of the `chosen` events and to no other choice.
+
+    A search is the rows of one user, session and query. `chosen` and the result bool [events].
+    Cost: O(search events log).
+    """
+    is_row = events.is_search & (events.query != NO_ROW) & (events.session != NO_ROW)
+    rows = np.flatnonzero(is_row)
+    keys = np.stack([events.user[rows], events.session[rows], events.query[rows]])
+    _, number = np.unique(keys, axis=1, return_inverse=True)
+    is_choice = events.is_positive[rows]
+    taken = np.bincount(number, is_choice & chosen[rows], minlength=1) > 0
+    left = np.bincount(number, is_choice & ~chosen[rows], minlength=1) > 0
+    found = np.zeros(len(events), dtype=np.bool_)
+    found[rows] = (taken & ~left)[number]
+    return found

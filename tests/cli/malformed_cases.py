@@ -22,6 +22,7 @@ from .malformed_shop import (
     out_is_a_file,
     out_read_only,
     parquet,
+    priced,
     queries,
     refused,
     rows,
@@ -218,6 +219,31 @@ RECIPES = [
     refused("file of no name", change('"shown.csv"', '""'), "file"),
 ]  # fmt: skip
 
+PRICES = [
+    Case("price lists of another length than their slates", priced(
+         "p1,p1|p2,5", "p1,p1|p2,5|6|7", "p1,p1|p2,|", "p1,p1|p2,", "p1,,5"),
+         notes={"unequal_price_list": 3, "unreadable_price": 0}, used=7),
+    Case("prices that are no numbers or negative", priced(
+         "p1,p1|p2|p3,free|-1|1e999", "p2,p1|p2|p3,NaN|null|-inf", "p3,p3|p1,$5|0x10"),
+         notes={"unreadable_price": 6, "unequal_price_list": 0}, used=5),
+    Case("price lists of broken JSON, of lists and of code", priced(
+         'p1,"[""p1"", ""p2""]","[1, 2"', 'p1,"[""p1"", ""p2""]","[[1], [2]]"',
+         'p1,"[""p1"", ""p2""]","__import__(\'os\')"', 'p1,"[""p1"", ""p2""]","[1, null]"',
+         separator="json"), notes={"unequal_price_list": 3, "unreadable_price": 0}, used=6),
+    Case("price list of 10 MB", priced(f"p1,p1|p2,{'1|' * 5_000_000}"),
+         notes={"unequal_price_list": 1}, used=3),
+    Case("price of one item that is no number", also(change('item = "product"\n',
+         'item = "product"\nprice = "at"\n'), change(TIME, TIME.replace('"at"', '"clicked"')),
+         shown(HEADER + "ann,p1,-1,1700000100\nann,p2,cheap,1700000101\n")),
+         notes={"unreadable_price": 2}, used=4),
+    refused("prices beside no slate", also(priced("p1,p1|p2,1|2"), change("slate = ", "# ")),
+            "`slate_price`", "there is none"),
+    refused("prices in a column that the file lacks", also(priced("p1,p1|p2,1|2"),
+            change('"prices"', '"price"')), "no column 'price'", "did you mean 'prices'"),
+    refused("tokens of prices", also(priced("p1,p1|p2,1|2"), change('"prices"',
+            '"prices", tokens = "ids"')), "tokens"),
+]  # fmt: skip
+
 SETTINGS = [
     refused("memory limit of words", more("--memory-limit", "plenty"), "memory limit 'plenty'"),
     refused("memory limit too small", more("--memory-limit", "1KB"), "memory"),
@@ -229,4 +255,4 @@ SETTINGS = [
     refused("output that is a file", out_is_a_file, "out"),
 ]  # fmt: skip
 
-CASES = [*FILES, *ROWS, *SPREAD, *QUERIES, *TIMES, *RECIPES, *SETTINGS]
+CASES = [*FILES, *ROWS, *SPREAD, *QUERIES, *TIMES, *RECIPES, *PRICES, *SETTINGS]

@@ -122,6 +122,19 @@ def queries(*texts: str, json_list: bool = False) -> Spoil:
     return spoil
 
 
+def priced(*lines: str, separator: str = "|") -> Spoil:
+    """A recommendation log whose rows are these (item, slate, prices), each at its own time."""
+
+    def spoil(shop: Shop) -> None:
+        rows = [f"ann,{1_700_000_100 + n},1,{line}\n" for n, line in enumerate(lines)]
+        shop.write("shown.csv", "user,at,clicked,product,shown,prices\n" + "".join(rows))
+        slate = f'slate = {{ column = "shown", list = "{separator}", tokens = "ids" }}'
+        price = 'slate_price = { column = "prices" }'
+        shop.change('item = "product"\n', f'item = "product"\n{slate}\n{price}\n')
+
+    return spoil
+
+
 def change(old: str, new: str) -> Spoil:
     """Another recipe."""
     return lambda shop: shop.change(old, new)

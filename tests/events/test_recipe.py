@@ -117,6 +117,17 @@ attribution = { column = "k", opens = "search", ends = "filter" }
         ('"recommend"', '"recommend"\nsearch = "q"', "no `query` and no `search`"),
         ('item = "i"\n', "", "needs `item`"),
         ('item = "i"', 'item = "i"\nslate = "s"', "say how it is written"),
+        ('item = "i"', 'item = "i"\nslate_price = "p"', "holds the prices of a `slate`"),
+        (
+            'item = "i"',
+            'item = "i"\nprice = "p"\nslate = { column = "s", list = "," }\nslate_price = "p"',
+            "leave `price` or it out",
+        ),
+        (
+            'source = "recommend"\nuser = "u"\nitem = "i"',
+            'source = "search"\nuser = "u"\nquery = "q"\nprice = "p"',
+            "`price` is that of an item",
+        ),
         ('item = "i"', 'item = "i"\naction = { values = { a = "click" } }', "need the `column`"),
         (
             'item = "i"',

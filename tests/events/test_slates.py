@@ -14,8 +14,10 @@ from sargraph.events.reading.slates import read_slates
 
 def _read(texts: list[str | None], separator: str) -> list[tuple[int, int, str]]:
     column = pa.chunked_array([texts[: len(texts) // 2], texts[len(texts) // 2 :]], pa.string())
-    row, place, shown = read_slates(column, separator)
-    return list(zip(row.tolist(), place.tolist(), shown.to_pylist(), strict=True))
+    shown = read_slates(column, separator)
+    assert len(shown.lengths) == len(texts)
+    columns = (shown.row.tolist(), shown.place.tolist(), shown.item.to_pylist())
+    return list(zip(*columns, strict=True))
 
 
 def _naive(lists: list[list[str]]) -> list[tuple[int, int, str]]:

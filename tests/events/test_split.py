@@ -13,6 +13,7 @@ from sargraph.events.split import (
     VALID,
     SplitConfig,
     requests_for,
+    searches_for,
     split_events,
 )
 from sargraph.testing.events import make_events, random_events
@@ -95,3 +96,22 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another():
     parts = [split_events(events, SplitConfig(), seed=seed).part for seed in (0, 0, 1)]
     assert np.array_equal(parts[0], parts[1])
     assert not np.array_equal(parts[0], parts[2])
+
+
+def test_the_words_of_a_search_for_a_twin_are_left_out_with_it() -> None:
+    events = random_events(np.random.default_rng(3), num_events=500)
+    chosen = np.random.default_rng(0).random(len(events)) < 0.2
+    got = searches_for(events, chosen)
+    for row in range(len(events)):
+        same = [
+            n
+            for n in range(len(events))
+            if events.is_search[n]
+            and (events.user[n], events.session[n], events.query[n])
+            == (events.user[row], events.session[row], events.query[row])
+        ]
+        choices = [n for n in same if events.is_positive[n]]
+        is_search = events.is_search[row] and -1 not in (events.query[row], events.session[row])
+        led_to_nothing_else = bool(choices) and all(chosen[n] for n in choices)
+        assert got[row] == (is_search and led_to_nothing_else)
+    assert 0 < got.sum() < len(events)

@@ -174,6 +174,22 @@ def test_the_real_slates_are_the_shown_items(trivago: Events, frame: pd.DataFram
     assert int(np.sum(trivago.columns["action"] == IMPRESSION)) == len(others)
 
 
+def test_the_real_prices_are_those_shown(trivago: Events, frame: pd.DataFrame) -> None:
+    """By (user, time, item): of a hotel shown twice in one second the first price counts."""
+    price_of: dict[tuple[str, int, str], float] = {}
+    clickouts = frame[frame["action_type"] == "clickout item"]
+    columns = (clickouts[name] for name in ("user_id", "timestamp", "impressions", "prices"))
+    for user, time, shown, prices in zip(*columns, strict=True):
+        for item, price in zip(shown.split("|"), prices.split("|"), strict=True):
+            price_of.setdefault((user, time, item), float(price))
+    is_shown = np.isin(trivago.columns["action"], (CLICK, IMPRESSION))
+    assert trivago.price is not None and np.isnan(trivago.price[~is_shown]).all()
+    for row in np.flatnonzero(is_shown):
+        user, item = trivago.users.ids[trivago.user[row]], trivago.items.ids[trivago.item[row]]
+        assert trivago.price[row] == price_of[user, trivago.time[row] // 1000, item]
+    assert trivago.report["priced_events"] == int(is_shown.sum())
+
+
 def test_first_slate_only_moves_events_to_recommendation(trivago: Events, data_dir: Path) -> None:
     strict = ingest("trivago_first_slate", data_dir / "trivago")
     assert len(strict) == len(trivago)

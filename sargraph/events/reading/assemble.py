@@ -45,6 +45,7 @@ def assemble(
     term_row = {id_: row for row, id_ in enumerate(term_ids)}
     names = read_term_names(term_ids)
     text_row: Any = np.array([term_row.get(id_, NO_ROW) for id_ in text_ids], dtype=np.int64)
+    price: Any = _take(log, "price", np.float32) if "price" in log.columns else None
     log.columns["query"] = query
     log.columns["session"] = _sessions(log, recipe)
     del log.columns["search"], log.columns["row"]
@@ -62,6 +63,7 @@ def assemble(
         item_terms=Ragged.from_lengths(text_row[texts.values], texts.lengths),
         categories=items.categories(used_items),
         follows=users.follows(used_users, len(log.user_ids)),
+        price=price,
         name=recipe.name,
         time_kind=recipe.time_kind,
         query_kind=recipe.query_kind,

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from sargraph.core.types import NO_TIME, Array, BoolArray, CodeArray, DoubleArray, IntArray
 from sargraph.events.reading.fields import expressions, number_columns
+from sargraph.events.reading.prices import as_prices
 from sargraph.events.reading.raw import RawTable
 from sargraph.events.reading.recipe_fields import ActionRule
 from sargraph.events.recipe import Table
@@ -27,11 +28,15 @@ MAX_PLACE = 2**62
 CODED = ("user", "item", "query", "search", "group", "marker", "within")
 """Fields that are held as dictionary codes from the first batch on."""
 
+LISTS = ("slate", "slate_price")
+"""Fields that are held as texts until their lists are read."""
+
 
 @dataclass(frozen=True)
 class Batches:
     """All entries of a file: `texts` are Arrow columns (coded ones are dictionaries), `arrays`
-    NumPy columns: time, kept, and where the table has them action, weight, position, row, is_local;
+    NumPy columns: time, kept, and where the table has them action, weight, position, row, is_local,
+    price with bad_price (a price that could not be read, and is unknown therefore);
     `faults` say where a number or a time could not be read. All of one length, `size`."""
 
     size: int
@@ -83,7 +88,7 @@ def read_batches(raw: RawTable, table: Table) -> Batches:
     sql = expressions(table, raw)
     if raw.relation.row is not None:
         sql["row"] = f"CAST({raw.column((raw.relation.row,))} AS BIGINT)"
-    texts: dict[str, list[pa.Array]] = {n: [] for n in (*CODED, "slate") if n in sql}
+    texts: dict[str, list[pa.Array]] = {n: [] for n in (*CODED, *LISTS) if n in sql}
     parts: dict[str, list[Array]] = defaultdict(list)
     for batch in raw.scan(sql):
         for name, chunks in texts.items():
@@ -111,6 +116,9 @@ def _typed(batch: pa.RecordBatch, table: Table) -> dict[str, Array]:
         bad = ~(np.abs(values) <= LIMITS.get(name, np.finfo(np.float64).max))
         found[f"!{name}"] = bad | (values < 0) if name == "weight" else bad
         found[name] = _NARROW[name](np.where(bad, 0, values), table.action)
+    if "price" in batch.schema.names:
+        given = np.asarray(batch.column("price"), dtype=np.float64)
+        found["price"], found["bad_price"] = as_prices(given)
     if "action_code" in batch.schema.names:
         code = batch.column("action_code")
         found["!action"] = np.asarray(pc.is_null(code))

@@ -15,8 +15,9 @@ class Rows:
     """The usable entries of one log, in its order.
 
     `columns` are arrays of one length: time, source, action, search (a code that rows of one
-    search share), group (a code or -1), position, weight, row (in the ledger). `counts` says what
-    was met on the way and changed no fate, such as queries that were cut.
+    search share), group (a code or -1), position, weight, row (in the ledger), and price where the
+    log has prices. `counts` says what was met on the way and changed no fate, such as queries that
+    were cut.
     """
 
     columns: dict[str, Array]

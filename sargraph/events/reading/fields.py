@@ -11,6 +11,8 @@ from sargraph.events.reading.workspace import literal
 from sargraph.events.recipe import Table
 from sargraph.events.schema import ACTIONS, SEARCHED
 
+UNKNOWN = "CAST('NaN' AS DOUBLE)"
+
 
 def needed_columns(table: Table) -> list[tuple[str, ...]]:
     """Header names (each with its alternatives) of every column that the fields read."""
@@ -21,10 +23,11 @@ def needed_columns(table: Table) -> list[tuple[str, ...]]:
         *(table.time.column, table.time.year, table.time.month, table.time.day),
         table.time.elapsed,
         table.action.column,
-        *(table.weight, table.position),
+        *(table.weight, table.position, table.price),
         *(keep.column for keep in table.keep),
         table.attribution.column if table.attribution else (),
         table.slate.column if table.slate else (),
+        table.slate_price.column if table.slate_price else (),
     ]
     within = table.attribution.within if table.attribution else ()
     together = [(name,) for name in (*table.search, *table.group_by, *within)]
@@ -42,11 +45,12 @@ def expressions(table: Table, raw: RawTable) -> dict[str, str]:
     """SQL of each field; `number_columns` names those that are DOUBLE.
 
     Always `user`, `time` (BIGINT). Where the table has them: `item`, `query`, `search`, `group`,
-    `slate`; `action_code` (a code of schema.ACTIONS, NULL = unreadable) for an action by texts;
-    `marker` and `within` for an attribution, whose opening and ending rows have no item and all
-    but the opening rows no query; `is_local` for a zone. `keep0`, `keep1`, ... are true where a
-    row meets the condition. A search is named by its columns, else by its group, else by its
-    time. Ids are integers where the file has them as such, else texts.
+    `slate`, `slate_price`; `price` (NaN = unknown, -1 = unreadable); `action_code` (a code of
+    schema.ACTIONS, NULL = unreadable) for an action by texts; `marker` and `within` for an
+    attribution, whose opening and ending rows have no item and all but the opening rows no query;
+    `is_local` for a zone. `keep0`, `keep1`, ... are true where a row meets the condition. A search
+    is named by its columns, else by its group, else by its time. Ids are integers where the file
+    has them as such, else texts.
     Raises RecipeError: no such column, or one that cannot hold the field.
     """
 
@@ -66,11 +70,16 @@ def expressions(table: Table, raw: RawTable) -> dict[str, str]:
         fields["search"] = _together(raw, table.search)
     for name, names in number_columns(table).items():
         found = column(names)
-        fields[name] = _position(found) if name == "position" else found.number
+        fields[name] = _unless_empty(found, NO_ROW) if name == "position" else found.number
+    if table.price:
+        found = column(table.price)
+        fields["price"] = f"coalesce({_unless_empty(found, UNKNOWN)}, -1)"
     if table.time.zone is not None:
         fields["is_local"] = is_local_sql(table.time, column)
     if table.slate:
         fields["slate"] = column(table.slate.column).text
+    if table.slate_price:
+        fields["slate_price"] = column(table.slate_price.column).text
     if table.action.values:
         fields["action_code"] = _action_code(column(table.action.column), table.action)
     if table.attribution:
@@ -127,10 +136,10 @@ def _attributed(fields: dict[str, str], how: Attribution, raw: RawTable) -> dict
     return fields | within | {"marker": f"trim({marker})", "query": query}
 
 
-def _position(found: Column) -> str:
-    """An empty position is an unknown one; a text that is no number stays unreadable."""
+def _unless_empty(found: Column, unknown: int | str) -> str:
+    """The number, or `unknown` where it is empty; a text that is no number stays unreadable."""
     is_empty = f"coalesce(trim({found.text}), '') = ''" if found.is_text else f"{found.sql} IS NULL"
-    return f"CASE WHEN {is_empty} THEN {NO_ROW} ELSE {found.number} END"
+    return f"CASE WHEN {is_empty} THEN {unknown} ELSE {found.number} END"
 
 
 def _action_code(found: Column, rule: ActionRule) -> str:

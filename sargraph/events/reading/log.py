@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sargraph.core.types import NO_ROW, Array, BoolArray, CodeArray
+from sargraph.events.reading.batches import constant
 from sargraph.events.reading.entries import Rows
 from sargraph.events.reading.identifiers import Coded, chase
 from sargraph.events.reading.ledger import Ledger
@@ -25,9 +26,9 @@ class Log:
     """Events to be, sorted by (user, time, order in the log).
 
     `columns` are arrays of one length: time, source, action, user, item, query, search, position,
-    weight, row. User and item codes point into the sorted ids, query codes into `queries`;
-    `search` is a code that rows of one search share, `row` a number of the ledger. Columns are
-    replaced one by one, so that a large log is never held twice.
+    weight, row, and price where a table has prices. User and item codes point into the sorted ids,
+    query codes into `queries`; `search` is a code that rows of one search share, `row` a number of
+    the ledger. Columns are replaced one by one, so that a large log is never held twice.
     """
 
     columns: dict[str, Array]
@@ -74,6 +75,8 @@ def unite(parts: list[Rows]) -> Log:
         "query": [part.query.codes for part in parts],
         **{name: [part.columns[name] for part in parts] for name in _PLAIN},
     }
+    if any("price" in part.columns for part in parts):
+        given["price"] = [part.columns.get("price", _unknown(len(part))) for part in parts]
     parts.clear()
     given["search"] = _apart(given["search"])
     user = _joined(given.pop("user"), of_user)
@@ -99,6 +102,11 @@ def _joined(arrays: list[Any], tables: list[CodeArray] | None = None) -> Any:
         parts.append(array if tables is None else chase(tables[place], array))
         del array
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _unknown(size: int) -> Array:
+    """The prices of a table without prices."""
+    return constant(np.nan, size, np.float32)
 
 
 def _apart(searches: list[Any]) -> list[Any]:

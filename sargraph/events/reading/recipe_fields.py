@@ -91,6 +91,15 @@ class TermsColumn(Config):
     """Values that mean "no term"."""
 
 
+class PricesColumn(Config):
+    """A column of lists of prices beside the slate, place by place; in short its name alone."""
+
+    column: Names
+    """Header name; of several the first that the file has."""
+    list: str | None = Field(None, min_length=1)
+    """How a list is written, where it is not written as the slate."""
+
+
 class ActionRule(Config):
     """The action of a row; in short its name alone."""
 

@@ -42,7 +42,9 @@ def _sizes(events: Events) -> dict[str, Any]:
         f"{kind}s" if kind != "query" else "queries": len(v)
         for kind, v in events.vocabularies.items()
     }
+    priced = {} if events.price is None else {"priced_events": int((events.price >= 0).sum())}
     return {
+        **priced,
         "events": len(events),
         "search_events": int(events.is_search.sum()),
         "recommend_events": int(events.is_recommend.sum()),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sargraph.core.types import NO_ROW, Array, BoolArray, CodeArray
-from sargraph.events.reading.batches import Batches, constant
+from sargraph.events.reading.batches import LISTS, Batches, constant
 from sargraph.events.reading.entries import Rows
 from sargraph.events.reading.identifiers import Coded, codes_of
 from sargraph.events.reading.ledger import FILTERED, MERGED
@@ -56,13 +56,17 @@ def read_rows(
     if table.source == "by_query":
         nothing = (item.codes == NO_ROW) & query.is_empty
         fit = scan.put_away(work, fit, {"no item id": lambda: nothing})
+    if table.price:
+        bad: Any = found.arrays["bad_price"]
+        counts["unreadable_price"] = int((bad & fit).sum())
     columns = {"time": found.time, "row": row, **_columns(found, table, item.codes)}
     rows = decide_source(Rows(columns, user, item, query, counts), found, table, roles.among(fit))
     work.ledger.record(row[fit & roles.ends], FILTERED, "marks the end of a search")
     fit &= ~roles.ends
     rows = rows.select(fit)
     if table.slate:
-        rows = add_shown(rows, found.texts["slate"].filter(fit), table.slate)
+        lists = {name: found.texts[name].filter(fit) for name in LISTS if name in found.texts}
+        rows = add_shown(rows, lists, table)
     return _merge_groups(work, rows) if table.group_by else rows
 
 
@@ -81,7 +85,9 @@ def _columns(found: Batches, table: Table, item: CodeArray) -> dict[str, Array]:
         name: codes_of(found.texts[name]) if name in found.texts else constant(-1, size, np.int32)
         for name in ("search", "group")
     }
+    price = given.get("price", constant(np.nan, size, np.float32))
     return {
+        **({"price": price} if table.price or table.slate_price else {}),
         "action": action,
         "position": given.get("position", constant(-1, size, np.int32)),
         "weight": given.get("weight", constant(1, size, np.float32)),

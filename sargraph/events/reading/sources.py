@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +18,8 @@ from sargraph.events.reading.batches import Batches, constant, join_codes
 from sargraph.events.reading.entries import Rows
 from sargraph.events.reading.identifiers import Coded, as_dictionary, chase, codes_of
 from sargraph.events.reading.order import order_events
+from sargraph.events.reading.prices import read_prices
 from sargraph.events.reading.query_codes import QueryCodes
-from sargraph.events.reading.recipe_fields import TermsColumn
 from sargraph.events.reading.slates import read_slates
 from sargraph.events.recipe import Table
 from sargraph.events.schema import IMPRESSION, RECOMMEND, SEARCH, SOURCES
@@ -110,26 +112,36 @@ def _openers(rows: Rows, found: Batches, table: Table, roles: Roles) -> CodeArra
     return opener
 
 
-def add_shown(rows: Rows, slates: pa.ChunkedArray, slate: TermsColumn) -> Rows:
+def add_shown(rows: Rows, lists: Mapping[str, pa.ChunkedArray], table: Table) -> Rows:
     """Add an impression for every item of a slate but the one of its entry.
 
-    An impression has the time, source, query, search and ledger row of its entry, and its place in
-    the slate as position; the entry takes its own first place where it stands in the slate.
+    `lists` holds the texts of `slate`, and of `slate_price` where the table has one. An impression
+    has the time, source, query, search and ledger row of its entry, and its place in the slate as
+    position; the entry takes its own first place, and the price there, if it stands in the slate.
     """
-    owner, place, shown = read_slates(slates, slate.list or ",")
-    coded = Coded.from_column(pa.chunked_array([shown]), slate.missing)
+    assert table.slate is not None
+    separator = table.slate.list or ","
+    found = read_slates(lists["slate"], separator)
+    owner, place = found.row, found.place
+    coded = Coded.from_column(pa.chunked_array([found.item]), table.slate.missing)
     ids, (of_rows, of_shown) = Coded.unite([rows.item, coded])
     own, item = chase(of_rows, rows.item.codes), chase(of_shown, coded.codes)
+    given: dict[str, Any] = {"position": place}
+    counts = Counter(rows.counts)
+    if table.slate_price:
+        price_separator = table.slate_price.list or separator
+        given["price"], met = read_prices(lists["slate_price"], price_separator, found)
+        counts.update(met)
     is_own = item == own[owner]
-    columns = dict(rows.columns)
-    position = np.array(columns["position"])
-    position[owner[is_own][::-1]] = place[is_own][::-1]  # the last to be written stays
-    columns["position"] = position
     extra = np.flatnonzero(~is_own & (item != NO_ROW))
     taken = np.concatenate([np.arange(len(rows)), owner[extra]])
-    columns = {name: column[taken] for name, column in columns.items()}
-    columns["position"][len(rows) :] = place[extra]
+    columns = {name: column[taken] for name, column in rows.columns.items()}
+    if table.price:
+        columns["price"][len(rows) :] = np.nan  # it is that of the entry's own item
+    for name, values in given.items():
+        columns[name][owner[is_own][::-1]] = values[is_own][::-1]  # the last to be written stays
+        columns[name][len(rows) :] = values[extra]
     columns["action"][len(rows) :] = IMPRESSION
     columns["weight"][len(rows) :] = 1
     items = Coded(ids, np.concatenate([own, item[extra]]), rows.item.num_joined, rows.item.joined)
-    return Rows(columns, rows.user.select(taken), items, rows.query.select(taken), rows.counts)
+    return Rows(columns, rows.user.select(taken), items, rows.query.select(taken), counts)
