@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sargraph import options, screen
+from sargraph import judging, options, screen
 
 app = typer.Typer(
     name="sargraph",
@@ -192,22 +192,8 @@ def fit(
     screen.rows(f"sequence model in {out}", fitted.history, json)
 
 
-@app.command()
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of embeddings or of a sequence model.")],
-    events: options.EventsDir,
-    out: options.Out,
-    seed: options.Seed = 0,
-    json: options.Json = False,
-) -> None:
-    """Judge a model on the held-out choices, popularity and p(item | term) beside it.
-
-    Example: sargraph evaluate model events --out report
-    """
-    from sargraph.pipeline.models import evaluate_model
-
-    report = evaluate_model(model, events, out, seed)
-    screen.report(f"report in {out}", report, json)
+app.command()(judging.evaluate)
+app.command()(judging.compare)
 
 
 @app.command()
@@ -246,18 +232,29 @@ def similar(
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Argument(help="TOML file of a run.")],
+    config: Annotated[Path, typer.Argument(help="TOML file of a run, or of a grid of cells.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of runs.")] = Path("runs"),
+    cells: Annotated[
+        Path | None, typer.Option(help="Folder of a grid's cells, shared by all [OUT/cells].")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Of a grid: say what it will take, and stop.")
+    ] = False,
     settings: options.Set = None,
     json: options.Json = False,
 ) -> None:
-    """Walk the whole road by one configuration; finished stages are taken up again.
+    """Walk the whole road by one configuration; finished stages and cells are taken up again.
 
     Example: sargraph run experiments/main_road_lastfm/config.toml --set train.config.num_epochs=3
-    """
-    from sargraph.pipeline.run import run_file
 
-    screen.outcome(run_file(config, out, settings or []), json)
+    Example: sargraph run experiments/baselines/config.toml --plan
+    """
+    from sargraph.pipeline.run import plan_file, run_file
+
+    if plan:
+        screen.frame(*plan_file(config, out, settings or [], cells), json)
+    else:
+        screen.outcome(run_file(config, out, settings or [], cells), json)
 
 
 @app.command()

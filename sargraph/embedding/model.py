@@ -106,7 +106,7 @@ class EmbeddingModel(ABC):
 
 
 EMBEDDING_MODELS: Registry[type[EmbeddingModel]] = Registry("embedding model")
-_MODULES = ("uditsr_model",)
+_MODULES = ("uditsr_model", "bpr")
 
 
 def embedding_model(name: str) -> type[EmbeddingModel]:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sargraph.core.errors import BadInputError
-from sargraph.core.progress import progress
 from sargraph.core.ragged import Ragged
-from sargraph.core.ranked import top_k
-from sargraph.core.rng import make_rng
 from sargraph.core.scorer import Requests, Scorer
-from sargraph.core.types import NO_ROW, BoolArray, DoubleArray, FloatArray, IntArray
+from sargraph.core.types import NO_ROW, BoolArray, DoubleArray, IntArray
+from sargraph.evaluation.asked import eligible_requests
+from sargraph.evaluation.candidates import check_targets
+from sargraph.evaluation.candidates_choice import Given, judged
 from sargraph.evaluation.metrics import metric, metric_names
-from sargraph.evaluation.protocol import (
-    Protocol,
-    check_targets,
-    chosen_requests,
-    sampled_candidates,
-)
-from sargraph.evaluation.ranks import Ranks, rank_target
+from sargraph.evaluation.protocol import Protocol
+from sargraph.evaluation.ranks import Ranks
 from sargraph.evaluation.significance import mean_by_user
+from sargraph.evaluation.stream import rank_catalogue
+from sargraph.evaluation.stream_lists import rank_lists
 
 MAX_CELLS = 1 << 20
 """Scores asked of a scorer at once: requests x candidates of one chunk."""
@@ -35,9 +32,10 @@ class Result:
 
     `rows` int64 [n]: the judged rows of the requests that were given; `slices`: masks over the
     judged requests; `counts`: what was not as usual (requests with NaN scores, with fewer
-    negatives than asked for, whose target was seen before); `top` int64 [n, k]: the best items of
-    a full ranking, best first, -1 = none; `popularity` int64 [num_items], where it was given;
-    `candidates_hash`: equal for results that ranked the same candidates for the same requests.
+    negatives than asked for, whose target was seen before, left out and why); `top` int64 [n, k]:
+    the best items of a full ranking, best first, -1 = none, ties by a draw of each request;
+    `popularity` int64 [num_items], where it was given; `candidates_hash`: equal for results that
+    ranked the same candidates for the same requests.
     """
 
     model: str
@@ -76,18 +74,13 @@ class Result:
     def take(self, chosen: BoolArray | IntArray) -> Result:
         """The result on the chosen requests (mask or rows) only."""
         rows = np.arange(len(self))[chosen]
-        return Result(
-            self.model,
-            self.requests.take(rows),
-            self.ranks.take(rows),
-            self.protocol,
-            self.num_items,
-            self.rows[rows],
-            self.candidates_hash,
-            self.counts,
-            {name: mask[rows] for name, mask in self.slices.items()},
-            None if self.top is None else self.top[rows],
-            self.popularity,
+        return replace(
+            self,
+            requests=self.requests.take(rows),
+            ranks=self.ranks.take(rows),
+            rows=self.rows[rows],
+            slices={name: mask[rows] for name, mask in self.slices.items()},
+            top=None if self.top is None else self.top[rows],
         )
 
     def coverage(self) -> float:
@@ -121,93 +114,47 @@ def evaluate_scorer(
     popularity: IntArray | None = None,
     slices: Mapping[str, BoolArray] | None = None,
     max_cells: int = MAX_CELLS,
+    lists: Ragged | None = None,
+    item_terms: Ragged | None = None,
+    chosen_before: BoolArray | None = None,
 ) -> Result:
-    """Rank the target of each request by the scorer's scores, chunk by chunk.
+    """Rank the target of each request by the scorer's scores, block by block.
 
     `known` (user row -> items that are no negatives), `seen` (user row -> items that a full
-    ranking leaves out if the protocol removes seen items), `slices` (masks over `requests`).
+    ranking leaves out if the protocol removes seen items), `popularity` int64 [num_items] (training
+    choices of each item), `slices` (masks over `requests`). Where the protocol asks for them:
+    `lists` (for each of `requests` its negatives, or the items shown), `item_terms` (item row ->
+    its terms, for the ties), `chosen_before` bool [n] (see `positives.chosen_before`).
     Columns are shuffled before the scorer sees them. In a full ranking all rows of a chunk share
-    one random order of the catalogue, given as a view with stride 0 along the requests.
-    Raises BadInputError: scores of another shape or kind, a target outside the catalogue, no
-    `seen` where it is needed. Memory: a few arrays of `max_cells` cells; never users x items.
+    one random order of the catalogue, given as a view with stride 0 along the requests; a
+    `VectorScorer` is asked for its vectors instead.
+    Raises BadInputError: scores of another shape or kind, a target outside the catalogue, an
+    argument missing where it is needed. Memory: a few arrays of `max_cells` cells (see `stream`
+    for vectors); never users x items.
     """
     check_targets(requests, num_items)
-    rows = chosen_requests(requests, protocol)
+    allowed, counts = eligible_requests(requests, protocol, chosen_before)
+    given = Given(num_items, known, popularity, lists, item_terms)
+    rows, candidates = judged(requests, allowed, protocol, given, counts)
     asked = requests.take(rows)
     top: IntArray | None = None
-    if protocol.candidates == "sampled":
-        candidates = sampled_candidates(asked, num_items, known, protocol)
-        ranks = _rank_sampled(scorer, asked, candidates, protocol, max_cells)
-        counts = {"requests with fewer negatives": int((candidates == NO_ROW).any(axis=1).sum())}
-        mark = _hash(asked, candidates)
-    else:
+    if candidates is None:
         removed = _removed(asked, seen, protocol)
-        ranks, top = _rank_full(scorer, asked, num_items, removed, protocol, max_cells)
+        ranks, top = rank_catalogue(
+            scorer, asked, num_items, removed=removed, k=protocol.cutoffs[-1],
+            seed=protocol.seed, max_cells=max_cells,
+        )  # fmt: skip
         is_seen = removed.values == asked.target[removed.row_of_value]
-        counts = {"requests whose target was seen before": int(is_seen.sum())}
+        counts["requests whose target was seen before"] = int(is_seen.sum())
         mark = _hash(asked, removed.values, removed.offsets, np.array([num_items]))
+    else:
+        ranks = rank_lists(scorer, asked, candidates, seed=protocol.seed, max_cells=max_cells)
+        mark = _hash(asked, *_flat(candidates))
     counts["requests with NaN scores"] = int((ranks.num_nan > 0).sum())
     chosen = {name: np.asarray(mask)[rows] for name, mask in (slices or {}).items()}
     return Result(
         scorer.name, asked, ranks, protocol, num_items, rows, mark, counts, chosen, top, popularity
     )
-
-
-def _rank_sampled(
-    scorer: Scorer, requests: Requests, candidates: IntArray, protocol: Protocol, max_cells: int
-) -> Ranks:
-    shuffled = make_rng(protocol.seed, "columns").permuted(candidates, axis=1)
-    parts = []
-    for rows in _chunks(scorer, len(requests), candidates.shape[1], max_cells):
-        chunk, columns = requests.take(rows), shuffled[rows]
-        place = np.argmax(columns == chunk.target[:, None], axis=1)
-        scores = _scores(scorer, chunk, columns)
-        parts.append(rank_target(scores, place, columns != NO_ROW))
-    return Ranks.concat(parts)
-
-
-def _rank_full(
-    scorer: Scorer,
-    requests: Requests,
-    num_items: int,
-    removed: Ragged,
-    protocol: Protocol,
-    max_cells: int,
-) -> tuple[Ranks, IntArray]:
-    rng = make_rng(protocol.seed, "columns")
-    width = protocol.cutoffs[-1]
-    parts, tops = [], [np.empty((0, width), dtype=np.int64)]
-    for rows in _chunks(scorer, len(requests), num_items, max_cells):
-        chunk, gone = requests.take(rows), removed.take(rows)
-        order = rng.permutation(num_items).astype(np.int64)
-        place = np.empty(num_items, dtype=np.int64)
-        place[order] = np.arange(num_items)
-        scores = _scores(scorer, chunk, np.broadcast_to(order, (len(rows), num_items)))
-        valid = np.ones(scores.shape, dtype=bool)
-        valid[gone.row_of_value, place[gone.values]] = False
-        valid[np.arange(len(rows)), place[chunk.target]] = True
-        parts.append(rank_target(scores, place[chunk.target], valid))
-        best = top_k(np.where(valid & ~np.isnan(scores), scores, -np.inf), width).rows
-        tops.append(np.where(best == NO_ROW, NO_ROW, order[best]))
-    return Ranks.concat(parts), np.concatenate(tops)
-
-
-def _chunks(scorer: Scorer, num_requests: int, width: int, max_cells: int) -> Iterator[IntArray]:
-    """Consecutive rows of requests, so many at a time that a chunk has at most `max_cells`."""
-    height = max(1, max_cells // width)
-    starts = range(0, num_requests, height)
-    chunks = [np.arange(start, min(start + height, num_requests)) for start in starts]
-    return progress(chunks, f"evaluating {scorer.name}")
-
-
-def _scores(scorer: Scorer, requests: Requests, candidates: IntArray) -> FloatArray:
-    scores: FloatArray = np.asarray(scorer.score(requests, candidates))
-    if scores.shape != candidates.shape or scores.dtype.kind != "f":
-        raise BadInputError(
-            f"scorer '{scorer.name}' gave {scores.dtype} scores of shape {scores.shape}, expected "
-            f"float32 of shape {candidates.shape}; mend its score method"
-        )
-    return scores
 
 
 def _removed(requests: Requests, seen: Ragged | None, protocol: Protocol) -> Ragged:
@@ -219,6 +166,12 @@ def _removed(requests: Requests, seen: Ragged | None, protocol: Protocol) -> Rag
             "the protocol removes seen items but got seen=None; pass seen_items(events, mask)"
         )
     return seen.take(requests.user)
+
+
+def _flat(candidates: IntArray | Ragged) -> list[IntArray]:
+    if isinstance(candidates, Ragged):
+        return [candidates.values, candidates.offsets]
+    return [candidates]
 
 
 def _hash(requests: Requests, *arrays: IntArray) -> str:

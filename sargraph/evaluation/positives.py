@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sargraph.core.ragged import Ragged
-from sargraph.core.types import BoolArray
+from sargraph.core.scorer import Requests
+from sargraph.core.types import NO_ROW, NO_TIME, BoolArray
 from sargraph.events.events import Events
 
 
@@ -23,3 +24,31 @@ def seen_items(events: Events, mask: BoolArray) -> Ragged:
     num_items = max(len(events.items), 1)
     pairs = np.unique(events.user[rows] * num_items + events.item[rows])
     return Ragged.group(pairs // num_items, pairs % num_items, len(events.users))
+
+
+def chosen_before(events: Events, visible: BoolArray, requests: Requests) -> BoolArray:
+    """True where the user chose the target strictly before `as_of`, in either source, bool [n].
+
+    `visible` bool [n events] says which events may stand in a history. Untimed events count as
+    before; the request's own event never counts. Cost: one sort of the visible choices.
+    """
+    num_items = max(len(events.items), 1)
+    counted = visible & events.is_positive
+    rows = np.flatnonzero(counted)
+    pair = events.user[rows] * num_items + events.item[rows]
+    wanted, place = np.unique(requests.user * num_items + requests.target, return_inverse=True)
+    asked = np.isin(pair, wanted)
+    rows, pair = rows[asked], np.searchsorted(wanted, pair[asked])
+    times = np.unique(events.time[rows])
+    width = len(times) + 1
+    keys = np.sort(pair * width + np.searchsorted(times, events.time[rows]))
+    # Untimed events stand before every request, whatever its time.
+    as_of = np.maximum(requests.as_of, NO_TIME + 1)
+    first = place.astype(np.int64) * width
+    before = np.searchsorted(keys, first + np.searchsorted(times, as_of))
+    own = requests.event
+    is_own = own != NO_ROW
+    if len(events):
+        same = (events.user[own] == requests.user) & (events.item[own] == requests.target)
+        is_own &= counted[own] & same & (events.time[own] < as_of)
+    return np.asarray(before - np.searchsorted(keys, first) > is_own)

@@ -1,38 +1,58 @@
-"""The protocol: every choice that fixes an evaluation number, and the candidates it leads to."""
+"""The protocol: every choice that fixes an evaluation number, in one object with one hash."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from sargraph.core.artifact import hash_of
-from sargraph.core.config import Config
-from sargraph.core.errors import BadInputError
-from sargraph.core.ragged import Ragged
-from sargraph.core.rng import make_rng
-from sargraph.core.scorer import Requests
-from sargraph.core.types import NO_ROW, IntArray
+from sargraph.core.config import Config, parse_config
+from sargraph.core.errors import ConfigError
 
 FULL_REQUESTS = 1000
 """Requests ranked against the whole catalogue unless the protocol says otherwise."""
 
-_BLOCK_CELLS = 1 << 22
-_DENSE = 4
-"""Below this many eligible items per negative a random order is cheaper than drawing again."""
+_NAMES = {"full": "full", "within_tie": "within tie", "slate": "slate"}
+_OF_PART = {"test": "", "valid": "validation "}
+_ASKED = {"both": "requests", "search": "search requests", "recommend": "recommendation requests"}
+_REPEATED = {
+    "keep": "",
+    "first": "; of repeats of one (user, query, target) the earliest",
+    "new": "; only targets that the user never chose before",
+}
+_DRAWN = {
+    "uniform": "uniform negatives, none a known positive of the user",
+    "popularity": "negatives in proportion to 1 + training choices, none a known positive",
+    "file": "negatives from given lists",
+}
 
 
 class Protocol(Config):
-    """How models are judged; two figures may be compared only under one protocol."""
+    """How models are judged; two figures may be compared only under one protocol.
+
+    Raises ConfigError for settings that contradict each other.
+    """
 
     name: str = "sampled"
     """What the report calls this protocol."""
-    candidates: Literal["sampled", "full"] = "sampled"
-    """The target among sampled negatives, or among the whole catalogue."""
+    part: Literal["valid", "test"] = "test"
+    """The part of the split whose choices are asked for."""
+    what: Literal["both", "search", "recommend"] = "both"
+    """The requests that are judged: those with a query, those without, or both."""
+    repeated: Literal["keep", "first", "new"] = "keep"
+    """All requests; of several of one (user, query, target) the earliest; or new targets only."""
+    candidates: Literal["sampled", "full", "within_tie", "slate"] = "sampled"
+    """The target among sampled negatives, in the whole catalogue, among the items with its very
+    terms, or among the items that were really shown."""
+    negatives: Literal["uniform", "popularity", "file"] = "uniform"
+    """How negatives are sampled: alike, by 1 + training choices, or not at all: lists are given."""
     num_negatives: int = Field(default=99, ge=1)
     """Negatives per request; only used when candidates are sampled."""
+    negatives_hash: str = ""
+    """Hash of the given lists of negatives (`candidates.lists_hash`); others are refused."""
     max_requests: int = Field(default=0, ge=0)
     """Judge a seeded choice of so many requests; 0 = all. Full rankings default to 1,000."""
     remove_seen: bool = False
@@ -48,10 +68,13 @@ class Protocol(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _limit_full(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("candidates") == "full":
-            return {"max_requests": FULL_REQUESTS, "name": "full", **data}
-        return data
+    def _fill(cls, data: Any) -> Any:
+        """A name and, for a full ranking, a limit that follow from the candidates."""
+        kind = data.get("candidates") if isinstance(data, dict) else None
+        if kind not in _NAMES:
+            return data
+        limit = {"max_requests": FULL_REQUESTS} if kind == "full" else {}
+        return {"name": _NAMES[kind], **limit, **data}
 
     @field_validator("cutoffs")
     @classmethod
@@ -60,139 +83,84 @@ class Protocol(Config):
             raise ValueError("expected rising cutoffs of at least 1, such as [1, 5, 10]")
         return cutoffs
 
+    @model_validator(mode="after")
+    def _agree(self) -> Protocol:
+        """Refuse a setting that says nothing, or something else, beside the others."""
+        sampled, from_file = self.candidates == "sampled", self.negatives == "file"
+        where = f"candidates = '{self.candidates}'"
+        clashes = {
+            f"remove_seen = true with {where}; only candidates = 'full' can leave seen items out":
+                self.remove_seen and self.candidates != "full",
+            f"negatives = '{self.negatives}' with {where}; only 'sampled' has negatives":
+                self.negatives != "uniform" and not sampled,
+            f"num_negatives = {self.num_negatives} with {where}; only 'sampled' has negatives":
+                self.num_negatives != 99 and not sampled,
+            f"negatives_hash with negatives = '{self.negatives}'; only 'file' takes given lists":
+                bool(self.negatives_hash) and not from_file,
+            "negatives = 'file' without negatives_hash; give candidates.lists_hash(lists)":
+                from_file and not self.negatives_hash,
+        }  # fmt: skip
+        for text, clash in clashes.items():
+            if clash:
+                raise ConfigError(f"protocol '{self.name}' contradicts itself: got {text}")
+        return self
+
     @property
     def hash(self) -> str:
         """SHA-256 over all fields: equal hashes mean equal protocols."""
         return hash_of(self.model_dump(mode="json"))
 
     def candidates_text(self) -> str:
-        """The candidates in a few signs, for the column of a table: `1+99`, `all items`."""
-        if self.candidates == "sampled":
-            return f"1+{self.num_negatives}"
-        return "all unseen items" if self.remove_seen else "all items"
+        """The candidates in a few signs, for the column of a table: `1+99`, `all unseen items`.
+
+        Protocols of other candidates, negatives, repeats or part of the split have other texts.
+        """
+        kinds = {"uniform": "", "popularity": " popular", "file": " file"}
+        text = {
+            "sampled": f"1+{self.num_negatives}{kinds[self.negatives]}",
+            "full": "all unseen items" if self.remove_seen else "all items",
+            "within_tie": "within tie",
+            "slate": "slate",
+        }[self.candidates]
+        repeats = {"keep": "", "first": ", first of repeats", "new": ", new targets"}
+        return text + repeats[self.repeated] + (", validation" if self.part == "valid" else "")
 
     def describe(self) -> list[str]:
         """The protocol in readable lines, to be printed with the numbers."""
-        if self.candidates == "sampled":
-            against = f"{self.num_negatives} uniform negatives, none a known positive of the user"
-        else:
-            against = f"the whole catalogue, seen items {'removed' if self.remove_seen else 'kept'}"
-        asked = "all"
+        asked = f"all {_OF_PART[self.part]}{_ASKED[self.what]}"
         if self.max_requests:
-            asked = f"a seeded choice of {self.max_requests:,}, spread over users"
+            asked = f"a seeded choice of {self.max_requests:,}, spread over users, of {asked}"
         order = "" if self.order_known else "; order unknown within equal times"
         return [
             f"protocol {self.name} ({self.hash[:12]}), seed {self.seed}",
-            f"candidates: the target against {against}",
-            f"requests: {asked}; unit: the user{order}",
+            f"candidates: {self._against()}",
+            f"requests: {asked}{_REPEATED[self.repeated]}; unit: the user{order}",
             "ties: expectation over fair draws; candidates are shuffled; NaN earns nothing",
-            f"intervals: 95 %, bootstrap over users, {self.num_bootstrap:,} resamples",
+            "intervals: 95 %, hierarchical bootstrap over users and seeds, "
+            f"{self.num_bootstrap:,} resamples",
         ]
 
+    def _against(self) -> str:
+        if self.candidates == "sampled":
+            lists = f" ({self.negatives_hash[:12]})" if self.negatives_hash else ""
+            return f"the target against {self.num_negatives} {_DRAWN[self.negatives]}{lists}"
+        if self.candidates == "full":
+            kept = "removed" if self.remove_seen else "kept"
+            return f"the target against the whole catalogue, seen items {kept}"
+        if self.candidates == "within_tie":
+            return "the target against the items with exactly its terms, where there are any"
+        return "the target against the items shown beside it"
+
     def to_toml(self) -> str:
-        """The protocol as TOML, to be frozen before the test set is touched."""
+        """The protocol as TOML; `from_toml` reads it."""
         fields = self.model_dump(mode="json").items()
         lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in fields]
         return "\n".join([*lines, ""])
 
-
-def chosen_requests(requests: Requests, protocol: Protocol) -> IntArray:
-    """Rows of the requests that are judged, ascending: all, or a seeded choice.
-
-    The choice gives each user one random request before any user gets a second one, and so on:
-    a plain draw would favour active users and shift the mean over users.
-    """
-    num_requests = len(requests)
-    if not 0 < protocol.max_requests < num_requests:
-        return np.arange(num_requests, dtype=np.int64)
-    order = make_rng(protocol.seed, "requests").permutation(num_requests)
-    by_user = order[np.argsort(requests.user[order], kind="stable")]
-    first = np.searchsorted(requests.user[by_user], requests.user[by_user])
-    turn = np.empty(num_requests, dtype=np.int64)
-    turn[by_user] = np.arange(num_requests) - first
-    chosen = order[np.argsort(turn[order], kind="stable")][: protocol.max_requests]
-    return np.sort(chosen).astype(np.int64)
-
-
-def sampled_candidates(
-    requests: Requests, num_items: int, known: Ragged, protocol: Protocol
-) -> IntArray:
-    """Column 0 the target, then distinct uniform negatives, int64 [n, 1 + num_negatives].
-
-    `known` maps a user row to the items that are no negatives for this user (all positives of
-    training, validation and test); the targets of the requests count as known too. A user with
-    fewer eligible items gets them all and -1 as padding. The same requests, known positives and
-    seed give the same candidates, whatever is scored.
-    Raises BadInputError for a target outside the catalogue.
-    Cost: O((n num_negatives + known) log), in blocks.
-    """
-    check_targets(requests, num_items)
-    width = protocol.num_negatives
-    excluded = _with_targets(known, requests, num_items)
-    # Eligible items of a user are numbered 0 .. num_eligible - 1, skipping the excluded ones:
-    # number r is item r + (excluded items e_j, ascending, with e_j - j <= r).
-    within = np.arange(len(excluded.values)) - excluded.offsets[:-1][excluded.row_of_value]
-    steps = excluded.row_of_value * (num_items + 1) + excluded.values - within
-    num_eligible = num_items - excluded.lengths[requests.user]
-    rng = make_rng(protocol.seed, "negatives")
-    candidates = np.full((len(requests), 1 + width), NO_ROW, dtype=np.int64)
-    candidates[:, 0] = requests.target
-    block = max(1, _BLOCK_CELLS // (_DENSE * width))
-    for start in range(0, len(requests), block):
-        rows = slice(start, start + block)
-        users = requests.user[rows, None]
-        numbers = _distinct_numbers(num_eligible[rows], width, rng)
-        skipped = np.searchsorted(steps, users * (num_items + 1) + numbers, side="right")
-        items = numbers + skipped - excluded.offsets[users]
-        candidates[rows, 1:] = np.where(numbers == NO_ROW, NO_ROW, items)
-    return candidates
-
-
-def check_targets(requests: Requests, num_items: int) -> None:
-    """Raise BadInputError when a target is no item of the catalogue."""
-    target = requests.target
-    if len(target) and (target.min() < 0 or target.max() >= num_items):
-        raise BadInputError(
-            f"got targets from {target.min()} to {target.max()}, expected item rows below "
-            f"{num_items}; make the requests from the events that hold the catalogue"
-        )
-
-
-def _with_targets(known: Ragged, requests: Requests, num_items: int) -> Ragged:
-    """Known items and targets per user, distinct and ascending."""
-    num_users = max(len(known), int(requests.user.max(initial=-1)) + 1)
-    users = np.concatenate([known.row_of_value, requests.user])
-    items = np.concatenate([known.values, requests.target])
-    pairs = np.unique(users * num_items + items)
-    return Ragged.group(pairs // num_items, pairs % num_items, num_users)
-
-
-def _distinct_numbers(limits: IntArray, width: int, rng: np.random.Generator) -> IntArray:
-    """Distinct uniform numbers below each limit, [n, width], -1 where the limit is too low."""
-    numbers = np.empty((len(limits), width), dtype=np.int64)
-    dense = limits < _DENSE * width
-    numbers[dense] = _shuffled_numbers(limits[dense], width, rng)
-    sparse = np.flatnonzero(~dense)
-    kind = np.int32 if limits.max(initial=0) < 2**31 else np.int64  # halves the cost of sorting
-    drawn = rng.integers(0, limits[sparse, None], size=(len(sparse), width), dtype=kind)
-    pending = np.arange(len(sparse))
-    while len(pending):
-        rows = drawn[pending]
-        rows.sort(axis=1)
-        repeated = np.zeros(rows.shape, dtype=bool)
-        repeated[:, 1:] = rows[:, 1:] == rows[:, :-1]
-        highs = np.broadcast_to(limits[sparse[pending], None], rows.shape)[repeated]
-        rows[repeated] = rng.integers(0, highs, dtype=kind)
-        drawn[pending] = rows
-        pending = pending[repeated.any(axis=1)]
-    numbers[sparse] = drawn
-    return numbers
-
-
-def _shuffled_numbers(limits: IntArray, width: int, rng: np.random.Generator) -> IntArray:
-    """The first `width` of a random order of the numbers below each limit, padded with -1."""
-    columns = np.arange(max(int(limits.max(initial=0)), width))
-    keys = rng.random((len(limits), len(columns)))
-    keys[columns >= limits[:, None]] = np.inf
-    numbers = np.argsort(keys, axis=1)[:, :width]
-    return np.where(np.arange(width) < limits[:, None], numbers, NO_ROW).astype(np.int64)
+    @classmethod
+    def from_toml(cls, text: str, where: str = "protocol.toml") -> Protocol:
+        """Read what `to_toml` wrote. Raises ConfigError, with `where` in its line."""
+        try:
+            return parse_config(cls, tomllib.loads(text), where)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{where} is not readable TOML ({error}); mend the file") from None

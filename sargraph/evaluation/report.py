@@ -14,7 +14,9 @@ from sargraph.core.artifact import read_manifest, writing
 from sargraph.core.config import parse_config
 from sargraph.core.errors import ArtifactError, BadInputError, nearest
 from sargraph.core.table import read_columns, write_columns
+from sargraph.evaluation.arms import arms_of
 from sargraph.evaluation.evaluate import Result
+from sargraph.evaluation.judgements import load_results, save_results
 from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.refusal import check_possible
 from sargraph.evaluation.report_text import (
@@ -26,16 +28,15 @@ from sargraph.evaluation.report_text import (
     verdict_line,
 )
 from sargraph.evaluation.slices import MIN_REQUESTS, MIN_USERS
-from sargraph.evaluation.summary import (
-    FRAME_COLUMNS,
-    VERDICT_COLUMNS,
-    arms_of,
-    figures,
-    frame_of,
-    verdicts,
-)
+from sargraph.evaluation.summary import FRAME_COLUMNS, figures, frame_of
+from sargraph.evaluation.verdicts import VERDICT_COLUMNS, verdicts
+
+JUDGEMENTS = "judgements"
+"""Folder inside a report's artefact that holds the results it was made from."""
 
 _CELL = ["task", "slice", "model", "candidates"]
+_ADDED = {"seeds", "seed_low", "seed_high", "baseline_seeds", "reason"}
+_UNKNOWN: dict[type, object] = {int: 0, float: float("nan"), str: ""}
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Report:
     """What an evaluation found.
 
     `frame` holds the figures (`summary.FRAME_COLUMNS`), `verdicts` the comparisons with the
-    baseline (`summary.VERDICT_COLUMNS`), `metric` the primary metric, `protocols` the choices
+    baseline (`verdicts.VERDICT_COLUMNS`), `metric` the primary metric, `protocols` the choices
     behind them, `notes` what a reader must know (such as "derived queries"), `limits` the fewest
-    requests and users of a figure, `parents` content hashes by role.
+    requests and users of a figure, `parents` content hashes by role, `results` what it was made
+    from (none in reports that were written without).
     Raises ImpossibleResultError when figures break an identity (see `refusal.check_possible`).
     """
 
@@ -58,6 +60,7 @@ class Report:
     limits: tuple[int, int] = (MIN_REQUESTS, MIN_USERS)
     parents: dict[str, str] = field(default_factory=dict)
     content_hash: str = ""
+    results: tuple[Result, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for key, rows in self.frame.groupby(_CELL, sort=False):
@@ -105,6 +108,7 @@ class Report:
             notes=(*notes, *_oddities(results)),
             limits=(min_requests, min_users),
             parents=dict(parents or {}),
+            results=tuple(results),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -132,7 +136,9 @@ class Report:
         """The protocols and the notes, in readable lines."""
         few = f"a slice under {self.limits[0]:,} requests or {self.limits[1]:,} users: too few"
         lines = [line for protocol in self.protocols for line in protocol.describe()]
-        return [*lines, few, *self.notes]
+        seeds = self.frame["seeds"]
+        once = ["one training seed: figures and verdicts hold for the trained model as it is"]
+        return [*lines, few, *(once if (seeds == 1).any() else []), *self.notes]
 
     def to_text(self, width: int = 120) -> str:
         """The whole report as plain text for a screen of so many columns."""
@@ -152,7 +158,10 @@ class Report:
         return report_page(self).save(path)
 
     def save(self, path: Path | str) -> Report:
-        """Write the artefact (figures, verdicts, page, protocols); returns it with its hash."""
+        """Write the artefact (figures, verdicts, page, protocols); returns it with its hash.
+
+        The results per request go to its folder `judgements`, so that runs can be compared.
+        """
         config = {
             "title": self.title,
             "metric": self.metric,
@@ -168,6 +177,8 @@ class Report:
                 name = f"protocol-{protocol.hash[:12]}.toml"
                 (folder / name).write_text(protocol.to_toml(), encoding="utf-8")
             self.to_html(folder / "report.html")
+            if self.results:
+                save_results(self.results, folder / JUDGEMENTS, parents=self.parents)
         return replace(self, content_hash=read_manifest(path, verify=False).content_hash)
 
     @classmethod
@@ -176,6 +187,7 @@ class Report:
         manifest = read_manifest(path, "report")
         about, folder = manifest.config, Path(path)
         protocols = (parse_config(Protocol, each, str(path)) for each in about["protocols"])
+        kept = (folder / JUDGEMENTS).is_dir()
         return cls(
             frame=_read(folder / "report.parquet", FRAME_COLUMNS),
             verdicts=_read(folder / "verdicts.parquet", VERDICT_COLUMNS),
@@ -186,6 +198,7 @@ class Report:
             limits=(about["limits"][0], about["limits"][1]),
             parents=manifest.parents,
             content_hash=manifest.content_hash,
+            results=tuple(load_results(folder / JUDGEMENTS)) if kept else (),
         )
 
 
@@ -209,7 +222,10 @@ def _columns(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _read(path: Path, columns: dict[str, type]) -> pd.DataFrame:
-    stored = read_columns(path)
-    if list(stored) != list(columns):
+    stored = {name: column.tolist() for name, column in read_columns(path).items()}
+    missing = [name for name in columns if name not in stored]
+    if not set(missing) <= _ADDED or not set(stored) <= set(columns):
         raise ArtifactError(f"{path} has columns {list(stored)}, expected {list(columns)}")
-    return pd.DataFrame({name: column.tolist() for name, column in stored.items()}).astype(columns)
+    num_rows = len(next(iter(stored.values())))
+    stored |= {name: [_UNKNOWN[columns[name]]] * num_rows for name in missing}
+    return pd.DataFrame({name: stored[name] for name in columns}).astype(columns)

@@ -11,19 +11,23 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-TOO_FEW = "too few"
+from sargraph.evaluation.verdicts import TOO_FEW
 
 
 def metric_table(rows: pd.DataFrame, primary: str) -> pd.DataFrame:
     """All requests of one task: a row per model, a column per metric, as text.
 
-    The primary metric comes with its interval; NDCG@1 is left out, it equals HR@1.
+    The primary metric comes with its interval, and with the lowest and highest mean of one seed
+    where there are several; NDCG@1 is left out, it equals HR@1.
     """
     rows = rows[(rows["slice"] == "all") & (rows["metric"] != "NDCG@1")]
     table = pd.DataFrame({"model": rows["model"].unique()})
     for name, part in rows.groupby("metric", sort=False):
         texts = {row["model"]: _figure(row, name == primary) for row in part.to_dict("records")}
         table[str(name)] = [texts.get(model, "") for model in table["model"]]
+        if name == primary and (part["seeds"] > 1).any():
+            spreads = {row["model"]: _spread(row) for row in part.to_dict("records")}
+            table["over seeds"] = [spreads.get(model, "") for model in table["model"]]
     return table
 
 
@@ -51,17 +55,28 @@ def verdict_line(row: Mapping[Any, Any]) -> str:
     start = f"{row['task']}, {row['candidates']}: {row['model']} against {row['baseline']}"
     if row["verdict"] == TOO_FEW:
         return f"{start}: {TOO_FEW}"
-    scale, unit, digits = 1.0, "", 4
-    if row["baseline_value"] > 0:
-        scale, unit, digits = 100 / row["baseline_value"], " %", 1
     gain, low, high, seen = (
-        f"{row[name] * scale:+.{digits}f}{unit}"
-        for name in ("difference", "low", "high", "detectable")
+        percent(row, name) for name in ("difference", "low", "high", "detectable")
     )
+    why = f" ({row['reason']})" if row["reason"] else ""
     return (
         f"{start}: {row['metric']} {gain} [{low}, {high}], p = {row['p_holm']:.4f} (Holm), "
-        f"smallest detectable effect {seen}: {row['verdict']}"
+        f"smallest detectable effect {seen}{_seeds(row)}: {row['verdict']}{why}"
     )
+
+
+def percent(row: Mapping[Any, Any], name: str) -> str:
+    """A difference in percent of the baseline, or as it is where the baseline is zero."""
+    if row["baseline_value"] > 0:
+        return f"{row[name] * 100 / row['baseline_value']:+.1f} %"
+    return f"{row[name]:+.4f}"
+
+
+def _seeds(row: Mapping[Any, Any]) -> str:
+    """The seeds behind a comparison, where they are known."""
+    if not row["seeds"]:
+        return ""
+    return f", {row['seeds']} against {row['baseline_seeds']} seed(s)"
 
 
 def screen_table(title: str, frame: pd.DataFrame) -> Table:
@@ -90,3 +105,10 @@ def _figure(row: Mapping[Any, Any], with_interval: bool) -> str:
     if with_interval and not np.isnan(row["low"]):
         return f"{figure} [{row['low']:.4f}, {row['high']:.4f}]"
     return figure
+
+
+def _spread(row: Mapping[Any, Any]) -> str:
+    """Lowest and highest mean of one seed, and the number of seeds."""
+    if np.isnan(row["seed_low"]):
+        return "one seed" if row["seeds"] == 1 else ""
+    return f"{row['seed_low']:.4f} to {row['seed_high']:.4f} ({row['seeds']} seeds)"

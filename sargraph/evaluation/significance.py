@@ -1,4 +1,4 @@
-"""Significance: intervals and tests over users (and seeds), and what they allow us to say."""
+"""Significance: intervals and tests over users and training seeds."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtr
 
 from sargraph.core.rng import make_rng
 from sargraph.core.types import DoubleArray, IntArray
-
-POWER_FACTOR = 2.8
-"""Standard errors that an effect must span to be found with 80 % power at the 5 % level."""
-
-WORTHWHILE = 0.02
-"""A claim is refuted when its gain is surely below this share of the baseline."""
-
-LEVEL = 0.05
-"""Level of the tests."""
+from sargraph.evaluation.permutation import permutation_p
+from sargraph.evaluation.seeds import degrees_of_freedom, resample_seeds, seed_variance, student
+from sargraph.evaluation.verdict import reason, verdict
 
 _BLOCK_CELLS = 1 << 17  # a block of resamples stays in the cache
 
@@ -52,69 +47,85 @@ def resample_users(means: DoubleArray, *, seed: int, num_resamples: int = 1000) 
     return resamples
 
 
-def resample_seeds(by_seed: DoubleArray, *, seed: int, arm: str = "") -> DoubleArray:
-    """Means over resampled training seeds of `by_seed` [resamples, seeds, columns].
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over users and seeds (or a difference of two), column by column.
 
-    Arms of different names draw apart. Returns [resamples, columns].
+    `value`, `standard_error`, `degrees` (of freedom) [columns]; `resamples` [resamples, columns].
     """
-    num_resamples, num_seeds, _ = by_seed.shape
-    drawn = make_rng(seed, "seeds", arm).integers(0, num_seeds, (num_resamples, num_seeds))
-    picked = np.take_along_axis(by_seed, drawn[:, :, None], axis=1)
-    return np.asarray(picked.mean(axis=1), dtype=np.float64)
+
+    value: DoubleArray
+    standard_error: DoubleArray
+    degrees: DoubleArray
+    resamples: DoubleArray
+
+    def interval(self, level: float = 0.95) -> tuple[DoubleArray, DoubleArray]:
+        """Lower and upper bound of each column.
+
+        Percentiles of the resamples, their distance from the value stretched by t / z for the
+        degrees of freedom: five seeds are few, and their percentiles alone would be too narrow.
+        NaN with one user, of whose likes nothing is known.
+        """
+        tail = (1 - level) / 2
+        stretch = student(1 - tail, self.degrees) / student(1 - tail, np.array(np.inf))
+        bounds = np.quantile(self.resamples - self.value, [tail, 1 - tail], axis=0) * stretch
+        low, high = self.value + np.where(np.isnan(self.standard_error), np.nan, bounds)
+        return low, high
 
 
 def bootstrap_means(
     arms: Mapping[str, DoubleArray], *, seed: int, num_resamples: int = 1000
-) -> dict[str, DoubleArray]:
-    """Hierarchical resamples (users, then seeds) of the means of several arms.
+) -> dict[str, Estimate]:
+    """Hierarchical bootstrap (users, then seeds) of the means of several arms.
 
-    Maps each arm's user means [seeds, users, columns] to [resamples, columns]. All arms share the
-    drawn users; their numbers of seeds and columns may differ. Cost: see `resample_users`.
+    Takes each arm's user means [seeds, users, columns]; all arms share the drawn users, their
+    numbers of seeds and columns may differ. A resample is the mean over drawn users (of the mean
+    over seeds) plus the deviation of the drawn seeds (`seeds.resample_seeds`), which has the
+    variance var(a)/U + var(b)/S + var(e)/(SU) of the model in `seeds`.
+    Cost: see `resample_users`, for the columns of all arms; the number of seeds adds little.
     """
-    flat = [np.moveaxis(means, 0, 1).reshape(means.shape[1], -1) for means in arms.values()]
-    resamples = resample_users(np.hstack(flat), seed=seed, num_resamples=num_resamples)
-    ends = np.cumsum([columns.shape[1] for columns in flat])
-    found: dict[str, DoubleArray] = {}
-    for (arm, means), part in zip(
-        arms.items(), np.split(resamples, ends[:-1], axis=1), strict=True
-    ):
-        by_seed = part.reshape(num_resamples, means.shape[0], means.shape[2])
-        found[arm] = resample_seeds(by_seed, seed=seed, arm=arm)
+    by_user = {arm: means.mean(axis=0) for arm, means in arms.items()}
+    drawn = resample_users(
+        np.hstack(list(by_user.values())), seed=seed, num_resamples=num_resamples
+    )
+    ends = np.cumsum([means.shape[1] for means in by_user.values()])
+    found: dict[str, Estimate] = {}
+    for (arm, means), users in zip(arms.items(), np.split(drawn, ends[:-1], axis=1), strict=True):
+        luck = resample_seeds(means, seed=seed, num_resamples=num_resamples, arm=arm)
+        found[arm] = _estimate(by_user[arm], [means], users + luck)
     return found
 
 
-def interval(resamples: DoubleArray, level: float = 0.95) -> tuple[DoubleArray, DoubleArray]:
-    """Lower and upper percentile bound of each column of `resamples` [resamples, columns]."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(resamples, [tail, 1 - tail], axis=0)
-    return low, high
+def bootstrap_difference(
+    ours: DoubleArray, theirs: DoubleArray, *, seed: int, num_resamples: int = 1000
+) -> Estimate:
+    """Hierarchical bootstrap of the paired difference of two arms' user means [seeds, users, c]."""
+    by_user = ours.mean(axis=0) - theirs.mean(axis=0)
+    resamples = resample_users(by_user, seed=seed, num_resamples=num_resamples)
+    options = {"seed": seed, "num_resamples": num_resamples}
+    resamples += resample_seeds(ours, arm="ours", **options)
+    resamples -= resample_seeds(theirs, arm="theirs", **options)
+    return _estimate(by_user, [ours, theirs], resamples)
 
 
-def permutation_p(differences: DoubleArray, *, seed: int, num_permutations: int = 5000) -> float:
-    """Two-sided p of a mean difference of zero: the signs of user differences are exchangeable.
+def _estimate(by_user: DoubleArray, arms: list[DoubleArray], resamples: DoubleArray) -> Estimate:
+    """The estimate of user means [users, columns] that came from arms [seeds, users, columns]."""
+    num_users = len(by_user)
+    unknown = np.full(by_user.shape[1], np.nan)
+    users = by_user.var(axis=0, ddof=1) / num_users if num_users > 1 else unknown
+    parts = [(users, max(num_users - 1, 1))]
+    parts += [(seed_variance(means), len(means) - 1) for means in arms if len(means) > 1]
+    total = np.sum([variance for variance, _ in parts], axis=0)
+    return Estimate(by_user.mean(axis=0), np.sqrt(total), degrees_of_freedom(parts), resamples)
 
-    p = (1 + number of sign flips with |mean| >= the observed one) / (1 + flips), so never zero.
-    Cost: O(permutations x users that differ), in blocks.
+
+def smallest_detectable(standard_error: float, degrees: float = np.inf) -> float:
+    """Smallest true difference found with 80 % power at the 5 % level.
+
+    (t_.975 + t_.8) standard errors: 2.8 where the degrees of freedom are many.
     """
-    changed = differences[differences != 0]
-    if len(changed) == 0:
-        return 1.0
-    rng = make_rng(seed, "signs")
-    observed, extreme = abs(float(changed.sum())), 0
-    slack = 1e-12 * float(np.abs(changed).sum())
-    block = max(1, _BLOCK_CELLS // len(changed))
-    for start in range(0, num_permutations, block):
-        height = min(block, num_permutations - start)
-        bits = np.frombuffer(rng.bytes(-(-height * len(changed) // 8)), np.uint8)
-        kept = np.unpackbits(bits)[: height * len(changed)].reshape(height, len(changed))
-        sums = 2 * (kept.astype(np.float64) @ changed) - changed.sum()
-        extreme += int((np.abs(sums) >= observed - slack).sum())
-    return (1 + extreme) / (1 + num_permutations)
-
-
-def smallest_detectable(standard_error: float) -> float:
-    """Smallest true difference found with 80 % power at the 5 % level: 2.8 standard errors."""
-    return POWER_FACTOR * standard_error
+    spans = student(0.975, np.array(degrees)) + student(0.8, np.array(degrees))
+    return float(spans) * standard_error
 
 
 def holm(p_values: DoubleArray) -> DoubleArray:
@@ -134,8 +145,8 @@ def holm(p_values: DoubleArray) -> DoubleArray:
 class Comparison:
     """A model against a baseline: absolute difference of user means, and what it allows to say.
 
-    `low`, `high`: 95 % interval of the difference; `p`: paired permutation test; `detectable`:
-    smallest detectable difference; `baseline`: the baseline's mean.
+    `low`, `high`: 95 % interval of the difference; `p`: see `compare`; `detectable`: smallest
+    detectable difference; `baseline`: the baseline's mean.
     """
 
     difference: float
@@ -146,25 +157,22 @@ class Comparison:
     baseline: float
 
     def share(self, value: float) -> float:
-        """A difference as a share of the baseline's mean; infinite where that is zero."""
-        if self.baseline > 0:
-            return value / self.baseline
-        return float(np.sign(value) * np.inf) if value else 0.0
+        """A difference as a share of the baseline's mean; NaN where that is not above zero."""
+        return share(value, self.baseline)
 
     def verdict(self, p: float | None = None) -> str:
         """The verdict in words (see `verdict`); `p` takes the place of the uncorrected p."""
-        return verdict(self.share(self.low), self.share(self.high), self.p if p is None else p)
+        return verdict(self.low, self.share(self.high), self.p if p is None else p)
+
+    def reason(self, p: float | None = None) -> str:
+        """Why the verdict is what it is (see `verdict.reason`)."""
+        high, seen = self.share(self.high), self.share(self.detectable)
+        return reason(self.low, high, self.p if p is None else p, seen)
 
 
-def verdict(low: float, high: float, p: float) -> str:
-    """The verdict on a claimed gain whose interval, as shares of the baseline, is low .. high.
-
-    *shown*: low > 0 and p < 5 % (corrected where there are several comparisons). *refuted*:
-    high < 2 %. *cannot tell*: neither, as wherever the smallest detectable effect is far over 5 %.
-    """
-    if low > 0:
-        return "shown" if p < LEVEL else "cannot tell"
-    return "refuted" if high < WORTHWHILE else "cannot tell"
+def share(value: float, baseline: float) -> float:
+    """A difference as a share of the baseline's mean; NaN where that is not above zero."""
+    return value / baseline if baseline > 0 else float("nan")
 
 
 def compare(
@@ -177,20 +185,38 @@ def compare(
 ) -> Comparison:
     """Compare user means [seeds, users] of two arms that answered the same requests.
 
-    The two may differ in the number of seeds. Raises ValueError when the users differ in number.
+    The two may differ in the number of seeds. `p` is the paired permutation test over users, which
+    takes the trained models as given; with several seeds it is the larger of that and the t test of
+    the difference with the hierarchical standard error, which asks about models trained anew.
+    Raises ValueError when the users differ in number.
     """
     if ours.shape[1] != theirs.shape[1]:
         raise ValueError(f"{ours.shape[1]} and {theirs.shape[1]} users; expected the same users")
-    arms = {"ours": ours[:, :, None], "theirs": theirs[:, :, None]}
-    means = bootstrap_means(arms, seed=seed, num_resamples=num_resamples)
-    resamples = means["ours"] - means["theirs"]
-    low, high = interval(resamples)
+    found = bootstrap_difference(
+        ours[:, :, None], theirs[:, :, None], seed=seed, num_resamples=num_resamples
+    )
+    (low,), (high,) = found.interval()
     differences = ours.mean(axis=0) - theirs.mean(axis=0)
+    p = permutation_p(differences, seed=seed, num_permutations=num_permutations)
+    if max(len(ours), len(theirs)) > 1:
+        p = max(p, _student_p(found))
+    error, degrees = float(found.standard_error[0]), float(found.degrees[0])
     return Comparison(
         difference=float(differences.mean()),
-        low=float(low[0]),
-        high=float(high[0]),
-        p=permutation_p(differences, seed=seed, num_permutations=num_permutations),
-        detectable=smallest_detectable(float(resamples.std(ddof=1))),
+        low=float(low),
+        high=float(high),
+        p=p,
+        detectable=smallest_detectable(error, degrees),
         baseline=float(theirs.mean()),
     )
+
+
+def _student_p(found: Estimate) -> float:
+    """Two-sided p of a difference of zero by Student's t; 1 where nothing differs."""
+    value, error = abs(float(found.value[0])), float(found.standard_error[0])
+    if value == 0 or np.isnan(error):
+        return 1.0
+    if error == 0:
+        return 0.0
+    degrees = min(float(found.degrees[0]), 1e9)
+    return float(2 * stdtr(degrees, -value / error))

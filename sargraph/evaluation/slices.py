@@ -1,4 +1,4 @@
-"""Slices: the same requests seen apart, by what is known of the user and how new the target is."""
+"""Slices: the same requests seen apart, so that a mean does not hide where a model helps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sargraph.core.ragged import Ragged
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
+from sargraph.evaluation.slices_gap import gap_slices
+from sargraph.evaluation.slices_interest import new_interests
+from sargraph.evaluation.slices_known import item_slices, user_slices
 from sargraph.events.events import Events
+from sargraph.events.split import Split
 
 HISTORY_EDGES = (0, 5, 20)
 """Longest history of each bucket but the last: 0, 1-5, 6-20, over 20."""
 
 MIN_REQUESTS, MIN_USERS = 500, 100
 """A slice with fewer prints "too few" instead of a figure."""
+
+
+def request_slices(events: Events, split: Split, requests: Requests) -> dict[str, BoolArray]:
+    """Every slice of a report, masks bool [n] over the requests.
+
+    History length; activity; what training knows of the user and of the item; the time since the
+    last search (where times are milliseconds); new interests. Slices of one kind do not overlap.
+    Cost: O(events + n log events).
+    """
+    chosen = history_lengths(events, split.visible & events.is_positive, requests)
+    visible = history_lengths(events, split.visible, requests)
+    return {
+        **history_slices(chosen),
+        **activity_slices(events, split, requests),
+        **user_slices(events, split.is_train, visible > 0, requests),
+        **item_slices(events, split.is_train, requests),
+        **gap_slices(events, split.visible, requests),
+        "new interest": new_interests(events, split.visible, requests),
+    }
 
 
 def history_lengths(events: Events, visible: BoolArray, requests: Requests) -> IntArray:
@@ -37,44 +59,34 @@ def history_lengths(events: Events, visible: BoolArray, requests: Requests) -> I
 
 def history_slices(lengths: IntArray, edges: Sequence[int] = HISTORY_EDGES) -> dict[str, BoolArray]:
     """Requests by history length: `history 0`, `history 1-5`, ..., `history >20`."""
+    return bucket_slices("history", lengths, edges)
+
+
+def bucket_slices(name: str, values: IntArray, edges: Sequence[int]) -> dict[str, BoolArray]:
+    """Values >= 0 parted at rising edges, each the highest of its bucket: `name 0-5`, `name >5`."""
     slices: dict[str, BoolArray] = {}
     low = 0
     for edge in edges:
-        name = f"history {low}" if low == edge else f"history {low}-{edge}"
-        slices[name] = (lengths >= low) & (lengths <= edge)
+        part = f"{name} {low}" if low == edge else f"{name} {low}-{edge}"
+        slices[part] = (values >= low) & (values <= edge)
         low = edge + 1
-    return slices | {f"history >{low - 1}": lengths >= low}
+    return slices | {f"{name} >{low - 1}": values >= low}
+
+
+def activity_slices(events: Events, split: Split, requests: Requests) -> dict[str, BoolArray]:
+    """Requests by how often the user chose in training, parted at the quartiles of their users."""
+    rows = np.flatnonzero(split.is_train & events.is_positive)
+    chosen = np.bincount(events.user[rows], minlength=len(events.users))
+    edges = quartile_edges(chosen[np.unique(requests.user)])
+    return bucket_slices("activity", chosen[requests.user], edges)
 
 
 def quartile_edges(lengths: IntArray) -> tuple[int, ...]:
-    """Distinct quartiles of the lengths, to be passed to `history_slices`."""
+    """Distinct quartiles of the lengths, edges for `bucket_slices`."""
     if len(lengths) == 0:
         return HISTORY_EDGES
     quartiles = np.quantile(lengths, [0.25, 0.5, 0.75], method="inverted_cdf")
     return tuple(int(edge) for edge in np.unique(quartiles))
-
-
-def new_interests(events: Events, visible: BoolArray, requests: Requests) -> BoolArray:
-    """True where the target shares no term with what the user did or typed before, bool [n].
-
-    A target without terms is no new interest: nothing is known of it. Visible events count with
-    the terms of their item and of their query; the request's own query does not count.
-    Cost: O(terms of the visible events, sorted).
-    """
-    users, terms, times = _typed_and_chosen(events, visible)
-    num_terms = max(len(events.terms), 1)
-    pairs, first = np.unique(users * num_terms + terms, return_index=True)
-    earliest = times[first]
-    wanted = events.item_terms.take(requests.target)
-    request = wanted.row_of_value
-    key = requests.user[request] * num_terms + wanted.values
-    place = np.minimum(np.searchsorted(pairs, key), max(len(pairs) - 1, 0))
-    if len(pairs) == 0:
-        return wanted.lengths > 0
-    as_of = _after_untimed(requests.as_of)[request]
-    known = (pairs[place] == key) & (earliest[place] < as_of)
-    num_known = np.bincount(request[known], minlength=len(requests))
-    return np.asarray((wanted.lengths > 0) & (num_known == 0))
 
 
 def too_few(
@@ -85,26 +97,6 @@ def too_few(
 ) -> bool:
     """True where a slice is too small for a figure."""
     return num_requests < min_requests or num_users < min_users
-
-
-def _typed_and_chosen(events: Events, visible: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
-    """(user, term, time) of the terms in visible events, earliest first within each user."""
-    rows = np.flatnonzero(visible)
-    parts = [
-        _expand(events, rows[events.is_positive[rows]], events.item, events.item_terms),
-        _expand(events, rows[events.query[rows] != NO_ROW], events.query, events.query_terms),
-    ]
-    event, terms = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(event, kind="stable")  # rows of events rise with time within a user
-    return events.user[event[order]], terms[order], events.time[event[order]]
-
-
-def _expand(
-    events: Events, rows: IntArray, column: IntArray, terms: Ragged
-) -> tuple[IntArray, IntArray]:
-    """(event, term) pairs of the given events, whose terms hang on one of their columns."""
-    taken = terms.take(column[rows])
-    return rows[taken.row_of_value], taken.values
 
 
 def _after_untimed(as_of: IntArray) -> IntArray:

@@ -16,12 +16,19 @@ Sparse: TypeAlias = "csr_array[np.float64, tuple[int, int]]"
 _DENSE_SHARE = 4
 
 
-def term_sets(terms: Ragged, num_terms: int) -> Sparse:
-    """Row r holds 1 for each distinct term of list r; a last, empty row stands for "none" (-1)."""
+def term_counts(terms: Ragged, num_terms: int) -> Sparse:
+    """Row r holds how often each term stands in list r; a last, empty row is "none" (-1)."""
     offsets = np.append(terms.offsets, terms.offsets[-1])
     shape = (len(terms) + 1, num_terms)
     columns = terms.values.copy()  # SciPy merges repeated terms in place
-    return _ones(csr_array((np.ones(len(columns)), columns, offsets), shape=shape))
+    counts = csr_array((np.ones(len(columns)), columns, offsets), shape=shape)
+    counts.sum_duplicates()
+    return counts
+
+
+def term_sets(terms: Ragged, num_terms: int) -> Sparse:
+    """Row r holds 1 for each distinct term of list r; a last, empty row stands for "none" (-1)."""
+    return _ones(term_counts(terms, num_terms))
 
 
 def pair_counts(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Sparse:
@@ -64,10 +71,14 @@ def inverse(values: DoubleArray) -> DoubleArray:
 def cells(matrix: Sparse, columns: IntArray) -> DoubleArray:
     """`matrix[r, columns[r, c]]` for every r and c, float64 [n, c]; 0 for column -1.
 
-    Cost: n times the width of the matrix where most columns are asked for, else one binary
-    search per cell.
+    Cost: n times the width of the matrix where most columns are asked for, or where all rows ask
+    for the same ones (a view of stride 0); else one binary search per cell.
     """
     valid = columns != NO_ROW
+    if columns.size == 0 or matrix.shape[1] == 0:
+        return np.zeros(columns.shape)
+    if columns.strides[0] == 0:
+        return np.where(valid, matrix.toarray()[:, columns[0]], 0.0)
     if columns.shape[1] * _DENSE_SHARE >= matrix.shape[1]:
         found = np.take_along_axis(matrix.toarray(), np.where(valid, columns, 0), axis=1)
         return np.where(valid, found, 0.0)

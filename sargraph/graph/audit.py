@@ -131,9 +131,14 @@ def _spread(rows: IntArray, values: BoolArray, length: int) -> BoolArray:
 
 
 def _differs(events: Events, edge_type: EdgeType, table: EdgeTable) -> BoolArray:
-    """True where an end point, the time or the query of an edge is not its event's."""
+    """True where an end point or a column of an edge is not its event's.
+
+    A weight may tell as much as an end: a count over all events knows the held-out ones.
+    """
     event = table.event
     differs = table.time != events.time[event]
+    for name in ("weight", "position"):
+        differs |= getattr(table, name) != events.columns[name][event]
     differs |= (table.query != NO_ROW) & (table.query != events.query[event])
     for kind, rows in ((edge_type[0], table.from_row), (edge_type[2], table.to_row)):
         if kind in ("user", "item", "query"):

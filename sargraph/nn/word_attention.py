@@ -56,6 +56,8 @@ class _WordAttention(torch.autograd.Function):
 def _sampled_products(left: Tensor, words: Tensor, terms: Tensor) -> Tensor:
     """`left[n] · words[terms[n, t]]` for every n and t."""
     num_rows, length = terms.shape
+    # torch refuses a product with fewer columns than entries in a row.
+    words = F.pad(words, (0, 0, 0, max(length - len(words), 0)))
     offsets = torch.arange(0, terms.numel() + 1, length, device=terms.device)
     zeros = left.new_zeros(terms.numel())
     shape = (num_rows, len(words))

@@ -10,7 +10,7 @@ import pytest
 
 from sargraph.core.scorer import Requests, Scorer
 from sargraph.embedding.embeddings import Embeddings
-from sargraph.embedding.model import EMBEDDING_MODELS
+from sargraph.embedding.model import EMBEDDING_MODELS, embedding_model
 from sargraph.embedding.scorer import scorer_of
 from sargraph.embedding.train import train
 from sargraph.events.split import TEST, SplitConfig, requests_for, split_events
@@ -20,9 +20,11 @@ from sargraph.sequence.sequence_model import SequenceModel
 from sargraph.sequence.train import fit_sequence
 from sargraph.testing.events import random_events
 
+embedding_model("uditsr")  # registers all of them, before their names are read
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "uditsr": {"dim": 8, "num_epochs": 1},
+    "bpr": {"dim": 8, "num_epochs": 1},
     "unisar": {"model": {"dim": 8, "id_dim": 8, "max_rec": 4, "max_search": 4},
                "fit": {"num_epochs": 1}, "num_contrast": 8},
     "sasrec": {"model": {"dim": 8, "inner_dim": 8, "max_events": 6}, "fit": {"num_epochs": 1}},
@@ -61,6 +63,11 @@ def fitted(events, split, tmp_path_factory):
 
 
 NAMES = [*EMBEDDING_MODELS.names(), *SEQUENCE_MODELS.names()]
+
+
+def test_the_suite_finds_models_of_both_families():
+    assert {"uditsr", "bpr"} <= set(EMBEDDING_MODELS.names()) <= set(NAMES)
+    assert {"unisar", "sasrec"} <= set(SEQUENCE_MODELS.names()) <= set(NAMES)
 
 
 @pytest.mark.parametrize("task", ["search", "recommend"])

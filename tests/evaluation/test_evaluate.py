@@ -193,3 +193,39 @@ def test_no_requests_give_an_empty_result(make_requests):
             CONSTANT, make_requests([], []), 5, known=Ragged.from_lists([[]]), protocol=protocol
         )
         assert len(result) == len(result.ranks) == 0
+
+
+@PROTOCOLS
+def test_vectors_and_scores_give_one_result(world, protocol):
+    rng = np.random.default_rng(2)
+    users, items = (rng.integers(-2, 3, (size, 4)).astype(np.float32) for size in (50, NUM_ITEMS))
+
+    class Vectors:
+        name = "vectors"
+
+        def score(self, requests, candidates):
+            return np.einsum("nd,ncd->nc", users[requests.user], items[candidates])
+
+        def encode(self, requests):
+            return users[requests.user]
+
+        def item_vectors(self):
+            return items
+
+    if protocol is FULL:
+        protocol = FULL.model_copy(update={"remove_seen": True})
+    fast = run(Vectors(), world, protocol)
+    slow = run(FromFunction(Vectors().score), world, protocol)
+    assert fast.summary() == slow.summary()
+    assert fast.candidates_hash == slow.candidates_hash
+    if fast.top is not None:
+        assert np.array_equal(fast.top, slow.top)
+
+
+def test_a_constant_scorer_covers_the_catalogue_alike(world):
+    """Ties among the best do not favour low rows: coverage and surprise are those of a draw."""
+    popularity = np.arange(NUM_ITEMS)[::-1] ** 3
+    result = run(CONSTANT, world, FULL, popularity=popularity)
+    assert result.coverage() == 1
+    share = (popularity + 1) / (popularity.sum() + NUM_ITEMS)
+    assert result.self_information().mean() == pytest.approx(-np.log2(share).mean(), rel=0.02)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from sargraph.core.config import parse_config
 from sargraph.core.errors import BadInputError, ConfigError
 from sargraph.core.ragged import Ragged
-from sargraph.evaluation.protocol import Protocol, chosen_requests, sampled_candidates
+from sargraph.evaluation.asked import chosen_requests
+from sargraph.evaluation.candidates import sampled_candidates
+from sargraph.evaluation.protocol import Protocol
 
 
 def test_toml_round_trip_and_hash():
@@ -26,6 +28,77 @@ def test_full_defaults_to_a_thousand_requests():
     assert Protocol(candidates="full").max_requests == 1000
     assert Protocol(candidates="full", max_requests=0).max_requests == 0
     assert Protocol().max_requests == 0
+
+
+def test_from_toml_reads_what_to_toml_writes():
+    protocol = Protocol(
+        part="valid", what="search", repeated="first", negatives="file", negatives_hash="ab"
+    )
+    assert Protocol.from_toml(protocol.to_toml()) == protocol
+    with pytest.raises(ConfigError, match=r"x\.toml: unknown key 'sed'; did you mean 'seed'"):
+        Protocol.from_toml("sed = 3", "x.toml")
+    with pytest.raises(ConfigError, match=r"x\.toml is not readable TOML"):
+        Protocol.from_toml("seed =", "x.toml")
+
+
+def test_names_follow_the_candidates():
+    kinds = ("sampled", "full", "within_tie", "slate")
+    assert [Protocol(candidates=kind).name for kind in kinds] == [
+        "sampled", "full", "within tie", "slate",
+    ]  # fmt: skip
+    assert Protocol(candidates="slate", name="mine").name == "mine"
+
+
+SETTINGS = {
+    "1+99": {},
+    "1+9": {"num_negatives": 9},
+    "1+99 popular": {"negatives": "popularity"},
+    "1+99 file": {"negatives": "file", "negatives_hash": "abc"},
+    "all items": {"candidates": "full"},
+    "all unseen items": {"candidates": "full", "remove_seen": True},
+    "within tie": {"candidates": "within_tie"},
+    "slate": {"candidates": "slate"},
+    "1+99, first of repeats": {"repeated": "first"},
+    "slate, new targets": {"candidates": "slate", "repeated": "new"},
+    "all items, validation": {"candidates": "full", "part": "valid"},
+}
+
+
+def test_texts_keep_protocols_apart():
+    protocols = {text: Protocol(**settings) for text, settings in SETTINGS.items()}
+    assert {text: each.candidates_text() for text, each in protocols.items()} == {
+        text: text for text in SETTINGS
+    }
+    lines = [each.describe()[1:3] for each in protocols.values()]
+    assert len({str(line) for line in lines}) == len(lines)
+    assert len({each.hash for each in protocols.values()}) == len(protocols)
+
+
+def test_requests_are_described():
+    line = Protocol(what="search", part="valid", repeated="new", max_requests=20).describe()[2]
+    assert "choice of 20" in line
+    assert "validation search requests" in line
+    assert "never chose before" in line
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"remove_seen": True},
+        {"remove_seen": True, "candidates": "slate"},
+        {"negatives_hash": "abc"},
+        {"negatives": "file"},
+        {"negatives": "popularity", "negatives_hash": "abc"},
+        {"negatives": "popularity", "candidates": "full"},
+        {"negatives": "file", "negatives_hash": "abc", "candidates": "within_tie"},
+        {"num_negatives": 999, "candidates": "full"},
+    ],
+    ids=str,
+)
+def test_contradictions_are_refused_in_one_line(settings):
+    with pytest.raises(ConfigError, match="contradicts itself") as error:
+        Protocol(**settings)
+    assert "\n" not in str(error.value)
 
 
 def test_unknown_order_is_printed():

@@ -13,6 +13,7 @@ from sargraph.core.ragged import Ragged
 from sargraph.evaluation.evaluate import evaluate_scorer
 from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.report import Report
+from sargraph.evaluation.significance import bootstrap_means
 
 NUM_ITEMS = 60
 SAMPLED = Protocol(num_negatives=19, num_bootstrap=200)
@@ -198,6 +199,85 @@ def test_results_of_one_model_are_its_seeds(world):
     found = Report.from_results(seeds, **SMALL).pivot("NDCG@10")
     parts = [result.take(result.requests.is_search).mean("NDCG@10") for result in seeds]
     assert found.loc[("search", "1+19", "all"), "model"] == pytest.approx(np.mean(parts))
+
+
+@pytest.fixture(scope="module")
+def seeded(world):
+    """Three seeds of a model against one of a baseline."""
+    scorers = [Noisy("weak", 0.5), *(Noisy("model", 1.0, seed) for seed in range(1, 4))]
+    return results(world, scorers=scorers)
+
+
+def test_the_spread_over_seeds_stands_beside_the_figure(seeded):
+    found = Report.from_results(seeded, baseline="weak", **SMALL)
+    frame = found.to_frame().set_index(["task", "slice", "model", "metric"])
+    row = frame.loc[("search", "all", "model", "HR@5")]
+    parts = [r.take(r.requests.is_search).mean("HR@5") for r in seeded if r.model == "model"]
+    assert row["seeds"] == 3
+    assert [row["seed_low"], row["seed_high"]] == pytest.approx([min(parts), max(parts)])
+    single = frame.loc[("search", "all", "weak", "HR@5")]
+    assert single["seeds"] == 1
+    assert np.isnan(single["seed_low"])
+    few = frame.loc[("search", "history >0", "model", "HR@5")]
+    assert np.isnan([few["value"], few["seed_low"], few["seed_high"]]).all()
+    text = found.to_text(200)
+    assert "over seeds" in text
+    assert "(3 seeds)" in text
+    assert "3 against 1 seed(s)" in text
+    assert any("one training seed" in line for line in found.protocol_lines())
+
+
+def test_the_interval_of_several_seeds_is_hierarchical(seeded):
+    """Wider than that of the users alone, by the seeds' share."""
+    found = Report.from_results(seeded, **SMALL).to_frame()
+    row = found[(found["model"] == "model") & (found["metric"] == "AUC")].iloc[0]
+    parts = [r.take(r.requests.is_search) for r in seeded if r.model == "model"]
+    means = np.stack([part.user_means("AUC")[1] for part in parts])
+    estimate = bootstrap_means({"model": means[:, :, None]}, seed=0, num_resamples=200)["model"]
+    low, high = estimate.interval()
+    assert row["low"] == pytest.approx(low[0], abs=3 * estimate.standard_error[0] / 10)
+    assert row["high"] == pytest.approx(high[0], abs=3 * estimate.standard_error[0] / 10)
+
+
+def test_a_report_keeps_its_results(seeded, tmp_path):
+    Report.from_results(seeded, baseline="weak", **SMALL).save(tmp_path / "report")
+    loaded = Report.load(tmp_path / "report")
+    assert [r.model for r in loaded.results] == [r.model for r in seeded]
+    again = Report.from_results(loaded.results, baseline="weak", **SMALL)
+    pd.testing.assert_frame_equal(again.frame, loaded.frame)
+    pd.testing.assert_frame_equal(again.verdicts, loaded.verdicts)
+
+
+def test_reports_without_results_seeds_or_reasons_are_read(seeded, tmp_path, monkeypatch):
+    """As they were written before these were kept."""
+    added = {"seeds", "seed_low", "seed_high", "baseline_seeds", "reason"}
+    full = Report.from_results(seeded, baseline="weak", **SMALL)
+    old = replace(
+        full,
+        results=(),
+        frame=full.frame.drop(columns=added & set(full.frame)),
+        verdicts=full.verdicts.drop(columns=added & set(full.verdicts)),
+    )
+    monkeypatch.setattr(Report, "to_html", lambda self, path: path.write_text("a page"))
+    old.save(tmp_path / "report")
+    monkeypatch.undo()
+    loaded = Report.load(tmp_path / "report")
+    assert loaded.results == ()
+    assert set(loaded.frame["seeds"]) == {0}
+    assert loaded.frame["value"].tolist() == pytest.approx(full.frame["value"], nan_ok=True)
+    assert all("seed(s)" not in line for line in loaded.verdict_lines())
+    assert "model" in loaded.to_text()
+
+
+def test_columns_that_are_missing_for_another_reason_are_refused(seeded, tmp_path, monkeypatch):
+    monkeypatch.setattr(Report, "to_html", lambda self, path: path.write_text("a page"))
+    full = Report.from_results(seeded, **SMALL)
+    for number, frame in enumerate(
+        (full.frame.drop(columns="high"), full.frame.assign(strange=1.0))
+    ):
+        replace(full, frame=frame).save(tmp_path / str(number))
+        with pytest.raises(ArtifactError, match="columns"):
+            Report.load(tmp_path / str(number))
 
 
 def test_odd_counts_become_notes(world):

@@ -200,3 +200,13 @@ def test_an_unknown_edge_type_in_pyg_is_found(world):
     data["user", "will_click", "item"].edge_index = torch.zeros(2, 4, dtype=torch.int64)
     result = audit(graph, events, split, hetero=data)
     assert [(f.rule, f.num_edges) for f in result.findings] == [("unknown edge type in PyG", 4)]
+
+
+@pytest.mark.parametrize("column", ["weight", "position"])
+def test_a_weight_or_a_position_that_is_not_its_events_is_found(world, column):
+    """A count over all events tells of the held-out ones without a single new edge."""
+    events, split, graph = world
+    table = graph.edges[CLICKED]
+    counted = replace(table, **{column: getattr(table, column) + 1})
+    leaky = replace(graph, edges={**graph.edges, CLICKED: counted})
+    assert rules_found(audit(leaky, events, split), CLICKED) == {"differs from its event"}

@@ -1,0 +1,55 @@
+"""The gap since the user's last search: whether a fresh intent stands behind a request."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sargraph.core.scorer import Requests
+from sargraph.core.types import NO_ROW, BoolArray, IntArray
+from sargraph.events.events import Events
+
+_HOUR = 3_600_000
+GAPS = {"<=1 h": _HOUR, "1 h-1 d": 24 * _HOUR, "1-3 d": 72 * _HOUR}
+"""The longest gap of each bucket but the last, ms."""
+
+_NEVER = -1
+
+
+def gap_slices(events: Events, visible: BoolArray, requests: Requests) -> dict[str, BoolArray]:
+    """`gap since search <=1 h`, `1 h-1 d`, `1-3 d`, `longer`, `never`: disjoint masks bool [n].
+
+    A request made from an untimed event has no moment and is in none of them. No slices where
+    times are no milliseconds, or the log holds no timed search.
+    """
+    is_timed_search = events.is_search & events.is_timed
+    if events.time_kind != "ms" or not is_timed_search.any():
+        return {}
+    gap = search_gaps(events, visible, requests)
+    own = requests.event
+    has_moment = own == NO_ROW
+    has_moment |= events.is_timed[own]
+    slices, above = {}, -1
+    for name, longest in GAPS.items():
+        slices[name] = (gap > above) & (gap <= longest)
+        above = longest
+    slices |= {"longer": gap > above, "never": gap == _NEVER}
+    return {f"gap since search {name}": mask & has_moment for name, mask in slices.items()}
+
+
+def search_gaps(events: Events, visible: BoolArray, requests: Requests) -> IntArray:
+    """Milliseconds from the user's last visible search event strictly before `as_of` to `as_of`,
+    int64 [n], -1 = none. Untimed events and the request's own do not count.
+    Cost: O(events + n log events).
+    """
+    rows = np.flatnonzero(visible & events.is_search & events.is_timed)
+    if len(rows) == 0:
+        return np.full(len(requests), _NEVER, dtype=np.int64)
+    times = np.unique(events.time[rows])
+    width = len(times) + 1
+    # Events are sorted by (user, time), so (user, place of the time) is one rising key.
+    keys = events.user[rows] * width + np.searchsorted(times, events.time[rows])
+    asked = requests.user * width + np.searchsorted(times, requests.as_of)
+    last = np.searchsorted(keys, asked) - 1
+    last -= (last >= 0) & (rows[last] == requests.event)
+    found = (last >= 0) & (events.user[rows[last]] == requests.user)
+    return np.where(found, requests.as_of - events.time[rows[last]], _NEVER)
