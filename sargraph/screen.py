@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sargraph.evaluation.report import Report
+    from sargraph.pipeline.grid.outcome import GridOutcome
     from sargraph.pipeline.run import Outcome
 
 
@@ -87,7 +88,7 @@ def written(paths: Sequence[Path], as_json: bool) -> None:
         _print(f"written: {path}")
 
 
-def outcome(result: Outcome, as_json: bool) -> None:
+def outcome(result: Outcome | GridOutcome, as_json: bool) -> None:
     """Show what a run found, and where its report is."""
     if as_json:
         _print_json(result.to_dict())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,13 +25,38 @@ p { margin:.4em 0 .9em; max-width:78ch } .note { color:var(--soft); font-size:.9
 table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:.94rem }
 th { text-align:left; color:var(--soft); font-weight:600; border-bottom:2px solid var(--line) }
 th,td { padding:7px 12px 7px 0; vertical-align:top } td { border-bottom:1px solid var(--line) }
-td.number,th.number { text-align:right; white-space:nowrap } tr.best td { font-weight:650 }
+td.number,th.number { text-align:right } td.number { white-space:nowrap }
+tr.best td { font-weight:650 }
 .cards { display:flex; flex-wrap:wrap; gap:12px; margin:0 0 4px }
 .card { flex:1 1 150px; background:var(--wash); border-radius:10px; padding:12px 16px }
 .card b { display:block; font-size:1.45rem; line-height:1.25 }
 .card span { color:var(--soft); font-size:.86rem }
 code { background:var(--wash); border-radius:5px; padding:1px 5px; font-size:.9em }
+table.wide { font-size:.86rem } table.wide th,table.wide td { padding-right:9px }
+pre { background:var(--wash); border-radius:10px; padding:12px 16px; overflow-x:auto }
+pre code { padding:0 }
+h3 { font-size:1rem; margin:1.3em 0 .4em }
+details { margin:.9em 0 0 } summary { cursor:pointer; color:var(--soft); font-weight:600 }
+details[open] summary { margin-bottom:.6em }
+nav { display:flex; flex-wrap:wrap; gap:6px 14px; margin:0 0 1.2em; font-size:.94rem }
+nav b { color:var(--soft); font-weight:600 } nav a { color:#2f5fd0; text-decoration:none }
+nav a:hover { text-decoration:underline }
+nav div { display:flex; flex-wrap:wrap; gap:2px 12px; width:100% }
+.badge { border-radius:99px; padding:1px 10px; font-size:.86em; white-space:nowrap;
+  background:#e9edf4; color:#465064 }
+.badge.good { background:#dcf2e3; color:#17653a } .badge.bad { background:#fbe3e0; color:#8f2a1c }
+.badge.few { background:#fff2d6; color:#7a5300 }
+@media print { section { break-inside:avoid } details { display:block } }
 """
+
+_FIGURE = re.compile(r"[-+]?[\d,]*\.?\d+( %)?( \[.*\])?$")
+"""A figure as text, perhaps with its interval."""
+
+_WIDE = 7
+"""Tables of more columns are printed smaller."""
+
+_BADGES = {"shown": "good", "refuted": "bad", "too few": "few"}
+"""Words whose badge has a colour; others are grey."""
 
 
 class Page:
@@ -40,11 +66,20 @@ class Page:
         self.title = title
         self.lead = lead
         self._parts: list[str] = []
+        self._contents: dict[str, list[str]] = {}
         self._num_plots = 0
 
-    def section(self, heading: str, *blocks: str) -> None:
-        """Add a titled section made of blocks that the functions below return."""
-        self._parts.append(f"<section><h2>{escape(heading)}</h2>{''.join(blocks)}</section>")
+    def section(self, heading: str, *blocks: str, group: str = "") -> None:
+        """Add a titled section made of blocks that the functions below return.
+
+        Where sections have a `group`, the page begins with links to them, a line per group.
+        """
+        name = f"section-{len(self._parts) + 1}"
+        title = f"<h2>{escape(heading)}</h2>"
+        self._parts.append(f'<section id="{name}">{title}{"".join(blocks)}</section>')
+        if group:
+            link = f'<a href="#{name}">{escape(heading.removeprefix(f"{group}: "))}</a>'
+            self._contents.setdefault(group, []).append(link)
 
     def plot(self, figure: go.Figure) -> str:
         """A block with an interactive plot; the plotting code is embedded once per page."""
@@ -64,8 +99,16 @@ class Page:
             f"<title>{escape(self.title)}</title><style>{_STYLE}</style>"
         )
         lead = f'<p class="lead">{escape(self.lead)}</p>' if self.lead else ""
-        body = f"<main><h1>{escape(self.title)}</h1>{lead}{''.join(self._parts)}</main>"
+        parts = self._links() + "".join(self._parts)
+        body = f"<main><h1>{escape(self.title)}</h1>{lead}{parts}</main>"
         return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
+
+    def _links(self) -> str:
+        lines = [
+            f"<div><b>{escape(group)}</b>{''.join(links)}</div>"
+            for group, links in self._contents.items()
+        ]
+        return f"<nav>{''.join(lines)}</nav>" if lines else ""
 
     def save(self, path: Path | str) -> Path:
         """Write the page. Returns the path."""
@@ -80,6 +123,27 @@ def paragraph(text: str, *, note: bool = False) -> str:
     return f'<p class="note">{escape(text)}</p>' if note else f"<p>{escape(text)}</p>"
 
 
+def caption(text: str) -> str:
+    """A heading inside a section, such as that of a table."""
+    return f"<h3>{escape(text)}</h3>"
+
+
+def code(lines: Sequence[str]) -> str:
+    """Lines to be typed."""
+    return f"<pre><code>{escape(chr(10).join(lines))}</code></pre>"
+
+
+def folded(summary: str, block: str) -> str:
+    """A block that opens on demand."""
+    return f"<details><summary>{escape(summary)}</summary>{block}</details>"
+
+
+def badge(word: str) -> str:
+    """A word marked by colour: `shown` green, `refuted` red, `too few` yellow, others grey."""
+    kind = _BADGES.get(word, "")
+    return f'<span class="badge {kind}">{escape(word)}</span>'
+
+
 def cards(figures: Sequence[tuple[str, str]]) -> str:
     """A row of (figure, caption) cards."""
     inner = "".join(
@@ -88,22 +152,43 @@ def cards(figures: Sequence[tuple[str, str]]) -> str:
     return f'<div class="cards">{inner}</div>'
 
 
-def table(frame: pd.DataFrame, *, best: Sequence[int] = (), digits: int = 4) -> str:
-    """A table; numbers are right-aligned with `digits` decimals, `best` rows stand out."""
-    numeric = [frame[column].dtype.kind in "fiu" for column in frame.columns]
-    head = "".join(_cell("th", str(c), n) for c, n in zip(frame.columns, numeric, strict=True))
+def table(
+    frame: pd.DataFrame,
+    *,
+    best: Sequence[int] = (),
+    digits: int = 4,
+    badges: Sequence[str] = (),
+) -> str:
+    """A table; numbers are right-aligned with `digits` decimals, `best` rows stand out.
+
+    Columns of figures as texts, such as `0.1234 [0.1, 0.2]`, are right-aligned too; words in
+    columns of `badges` are marked by colour.
+    """
+    columns = [str(column) for column in frame.columns]
+    numeric = [_is_numeric(frame[column]) for column in frame.columns]
+    head = "".join(_cell("th", escape(c), n) for c, n in zip(columns, numeric, strict=True))
     rows = []
     for place, values in enumerate(frame.itertuples(index=False)):
-        cells = "".join(
-            _cell("td", _text(v, digits), n) for v, n in zip(values, numeric, strict=True)
-        )
+        texts = [_text(value, digits) for value in values]
+        inner = [
+            badge(t) if c in badges else escape(t) for c, t in zip(columns, texts, strict=True)
+        ]
+        cells = "".join(_cell("td", text, n) for text, n in zip(inner, numeric, strict=True))
         rows.append(f'<tr class="best">{cells}</tr>' if place in best else f"<tr>{cells}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    wide = ' class="wide"' if len(columns) > _WIDE else ""
+    return f"<table{wide}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _cell(tag: str, text: str, numeric: bool) -> str:
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    if column.dtype.kind in "fiu":
+        return True
+    texts = [str(value) for value in column if value not in ("", "-", "too few")]
+    return bool(texts) and all(_FIGURE.match(text) for text in texts)
+
+
+def _cell(tag: str, content: str, numeric: bool) -> str:
     kind = ' class="number"' if numeric else ""
-    return f"<{tag}{kind}>{escape(text)}</{tag}>"
+    return f"<{tag}{kind}>{content}</{tag}>"
 
 
 def _text(value: object, digits: int) -> str:

@@ -19,6 +19,8 @@ from sargraph.events.events import Events
 from sargraph.graph.describe import graph_page
 from sargraph.graph.graph import Graph
 from sargraph.neighbours.index import UserIndex
+from sargraph.pipeline.model_card import KINDS as MODEL_KINDS
+from sargraph.pipeline.model_card import model_card
 from sargraph.pipeline.page import screen_figures
 
 
@@ -33,6 +35,8 @@ def describe_artifact(path: Path) -> tuple[str, pd.DataFrame]:
         "report": lambda: _report(Report.load(path)),
         "sequence-model": lambda: _manifest(manifest),
         "simulation": lambda: _manifest(manifest),
+        "judgements": lambda: _manifest(manifest),
+        "cell": lambda: _manifest(manifest),
     }
     if manifest.kind not in readers:
         raise ArtifactError(f"{path} holds '{manifest.kind}', expected one of {sorted(readers)}")
@@ -43,14 +47,16 @@ def describe_artifact(path: Path) -> tuple[str, pd.DataFrame]:
 def describe_page(path: Path, html: Path) -> Path:
     """Write a page about an artefact; returns its path.
 
-    The data set's card for events, the graph's page for graphs, the table of `describe_artifact`
-    for anything else. Raises ArtifactError.
+    The card of a data set or of a trained model, the graph's page for graphs, the table of
+    `describe_artifact` for anything else. Raises ArtifactError.
     """
     manifest = read_manifest(path)
     if manifest.kind == "events":
         return card_page(Events.load(path), html, manifest)
     if manifest.kind == "graph":
         return graph_page(Graph.load(path), html)
+    if manifest.kind in MODEL_KINDS:
+        return model_card(path).page().save(html)
     title, frame = describe_artifact(path)
     page = Page(title)
     page.section(title, table(frame))
@@ -58,13 +64,15 @@ def describe_page(path: Path, html: Path) -> Path:
 
 
 def describe_markdown(path: Path) -> str:
-    """An artefact as Markdown: the data set's card for events, the table for anything else.
+    """An artefact as Markdown: the card of events or a model, the table for anything else.
 
     Raises ArtifactError.
     """
     manifest = read_manifest(path)
     if manifest.kind == "events":
         return card_markdown(Events.load(path), manifest)
+    if manifest.kind in MODEL_KINDS:
+        return model_card(path).markdown()
     title, frame = describe_artifact(path)
     return f"# {markdown_text(title)}\n\n{markdown_table(frame, digits=4)}\n"
 

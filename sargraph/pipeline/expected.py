@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from sargraph.core.config import Config, parse_config, read_toml
 from sargraph.evaluation.report import Report
@@ -11,6 +16,8 @@ from sargraph.evaluation.report import Report
 class Figure(Config):
     """One expected figure."""
 
+    data: str = ""
+    """The data set, where there are several."""
     task: str
     """search or recommend."""
     model: str
@@ -19,6 +26,8 @@ class Figure(Config):
     """The protocol's candidates, as the table prints them."""
     metric: str
     """Such as NDCG@10."""
+    slice: str = "all"
+    """The requests: all, or a slice of them."""
     value: float
     """What was measured."""
     tolerance: float
@@ -30,39 +39,68 @@ class Figure(Config):
 class Expected(Config):
     """The figures of an experiment, and what they were measured on."""
 
-    events: str
-    """Content hash of the events."""
+    events: str | dict[str, str]
+    """Content hash of the events; by data set where there are several."""
     seeds: tuple[int, ...]
     """Seeds the figures are means over."""
     figures: tuple[Figure, ...]
     """The figures."""
 
 
-def compare_expected(path: Path, report: Report) -> list[str]:
-    """One line that says all figures stand, or a line for each that moved or is gone."""
+def compare_expected(path: Path, reports: Report | Mapping[str, Report]) -> list[str]:
+    """One line that says all figures stand, or a line for each that moved or is gone.
+
+    `reports`: the report of a run, or those of a grid by data set.
+    """
     expected = parse_config(Expected, read_toml(path), str(path))
+    named = {"": reports} if isinstance(reports, Report) else dict(reports)
+    hashes = {"": expected.events} if isinstance(expected.events, str) else expected.events
     lines = []
-    if report.parents.get("events") != expected.events:
-        lines.append("the events are not those the expected figures were measured on")
-    moved = [line for figure in expected.figures if (line := _compare(figure, report))]
+    for data, digest in hashes.items():
+        if data not in named or named[data].parents.get("events") != digest:
+            name = f"the events of {data}" if data else "the events"
+            lines.append(f"{name} are not those the expected figures were measured on")
+    moved = [line for figure in expected.figures if (line := _compare(figure, named))]
     if not moved:
         lines.append(f"all {len(expected.figures)} expected figures stand within their tolerance")
     return [*lines, *moved]
 
 
-def _compare(figure: Figure, report: Report) -> str | None:
-    frame = report.frame
-    row = frame[
-        (frame["task"] == figure.task)
-        & (frame["model"] == figure.model)
-        & (frame["candidates"] == figure.candidates)
-        & (frame["metric"] == figure.metric)
-        & (frame["slice"] == "all")
-    ]
-    name = f"{figure.task}, {figure.model}, {figure.candidates}, {figure.metric}"
-    if row.empty:
+def measured_toml(reports: Mapping[str, Report], seeds: tuple[int, ...]) -> str:
+    """What was measured as the content of an `expected.toml`: all requests, HR and NDCG at 10.
+
+    The tolerance is half the width of the interval, at least 0.005. Figures of too few requests
+    are left out.
+    """
+    lines = ["# Measured figures; tolerances are absolute: half the width of the interval."]
+    lines += [f"seeds = {list(seeds)}", "", "[events]"]
+    lines += [f'"{data}" = "{report.parents["events"]}"' for data, report in reports.items()]
+    for data, report in reports.items():
+        frame = report.frame[(report.frame["slice"] == "all") & report.frame["value"].notna()]
+        for row in frame[frame["metric"].isin(["HR@10", "NDCG@10"])].to_dict("records"):
+            lines += ["", "[[figures]]", f'data = "{data}"', *_figure_lines(row)]
+    return "\n".join([*lines, ""])
+
+
+def _figure_lines(row: dict[Hashable, Any]) -> list[str]:
+    tolerance = max((row["high"] - row["low"]) / 2, 0.005)
+    texts = [f"{name} = {json.dumps(row[name], ensure_ascii=False)}"
+             for name in ("task", "model", "candidates", "metric")]  # fmt: skip
+    return [*texts, f"value = {row['value']:.4f}", f"tolerance = {tolerance:.4f}"]
+
+
+def _compare(figure: Figure, reports: Mapping[str, Report]) -> str | None:
+    keys = ("task", "model", "candidates", "metric", "slice")
+    where = [getattr(figure, key) for key in keys]
+    name = ", ".join(part for part in (figure.data, *where[:4]) if part)
+    name += "" if figure.slice == "all" else f", {figure.slice}"
+    rows = pd.DataFrame()
+    if figure.data in reports:
+        frame = reports[figure.data].frame
+        rows = frame[(frame[list(keys)] == where).all(axis=1)]
+    if rows.empty:
         return f"missing: {name} (expected {figure.value:.4f})"
-    value = float(row["value"].iloc[0])
+    value = float(rows["value"].iloc[0])
     if abs(value - figure.value) <= figure.tolerance:
         return None
     return f"moved: {name}: {value:.4f}, expected {figure.value:.4f} ± {figure.tolerance:.4f}"

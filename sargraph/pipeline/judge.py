@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from sargraph.core.errors import BadInputError
 from sargraph.core.progress import quiet
-from sargraph.core.scorer import Requests, Scorer
-from sargraph.core.types import FloatArray, IntArray
-from sargraph.evaluation.baselines import Popularity, TermLexical, TermMatch
+from sargraph.core.scorer import Scorer
+from sargraph.evaluation.baselines.registry import baselines_for, build_baseline
 from sargraph.evaluation.evaluate import Result, evaluate_scorer
-from sargraph.evaluation.positives import known_positives, seen_items
+from sargraph.evaluation.positives import known_positives
 from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.report import Report
-from sargraph.evaluation.slices import history_lengths, history_slices, new_interests
 from sargraph.events.events import Events
 from sargraph.events.split import TEST, VALID, Split, requests_for, split_events
 from sargraph.pipeline.config import EvaluateStage
+from sargraph.pipeline.questions import TASKS, Asking, Task, remembered
+from sargraph.pipeline.strongest import against_strongest
 
-Task = Literal["search", "recommend"]
-TASKS: tuple[Task, ...] = ("recommend", "search")
+FAST_BYTES = 5e8
+"""EASE stands beside every figure where it takes at most so much memory (6,400 items), some ten
+seconds; a grid of cells has it at any size."""
 
 _NOTES = {
     "typed": "query texts are typed tags, not searches",
@@ -40,40 +42,69 @@ def evaluate(
     search_models: Sequence[Scorer] = (),
     title: str = "Report",
 ) -> Report:
-    """Judge models on the test part of both sources, popularity and p(item | term) beside them.
+    """Judge models on the test part of both sources, the simple baselines beside them.
 
     Every arm answers the same requests with the same candidates: the target among sampled
     negatives for all requests, and among the whole catalogue (with and without seen items) for a
     seeded choice. `search_models` are judged on search requests only. Without `split` the data
-    set's own is used.
+    set's own is used. The mix of words and item neighbours is tuned on validation. The verdicts
+    hold every model against the strongest simple answer of its task and protocol.
     """
     split = split or split_events(events, seed=seed)
     settings = settings or EvaluateStage()
     given = [models] if isinstance(models, Scorer) else list(models)
+    asking, notes = Asking(events, split), query_notes(events)
     results: list[Result] = []
+    names: dict[Task, list[str]] = {}
     for task in TASKS:
-        requests = requests_for(events, split, TEST, task)
-        if len(requests):
-            own = search_models if task == "search" else ()
-            arms = [Remembered(arm) for arm in (*baselines(events, split, task), *given, *own)]
-            results += _judge_task(arms, requests, events, split, settings, seed)
-    return Report.from_results(
+        if not len(requests_for(events, split, TEST, task)):
+            continue
+        own = search_models if task == "search" else ()
+        simple, left_out = baselines(events, split, task)
+        notes += left_out
+        names[task] = [arm.name for arm in simple]
+        results += _answers((*simple, *given, *own), task, asking, protocols(settings, seed))
+    report = Report.from_results(
         results,
-        baseline="popularity",
         title=title,
-        notes=[_NOTES[events.query_kind]] if events.query_kind in _NOTES else [],
+        notes=list(dict.fromkeys(notes)),
         min_requests=settings.min_requests,
         min_users=settings.min_users,
         parents={"events": events.content_hash} if events.content_hash else {},
     )
+    return against_strongest(report, names)
 
 
-def baselines(events: Events, split: Split, task: Task) -> list[Scorer]:
-    """The simple answers of a task: popularity; in search also p(item | term) and term match."""
-    popularity = Popularity(events, split.is_train, task)
-    if task == "recommend":
-        return [popularity]
-    return [popularity, TermLexical(events, split.is_train), TermMatch(events, split.is_train)]
+def _answers(
+    arms: Sequence[Scorer], task: Task, asking: Asking, judged_by: Sequence[Protocol]
+) -> list[Result]:
+    """Every arm's answers to the questions of a task, protocol by protocol."""
+    return [
+        asking.questions(task, protocol).judge(scorer, protocol)
+        for scorer in map(remembered, arms)
+        for protocol in judged_by
+    ]
+
+
+def query_notes(events: Events) -> list[str]:
+    """What a reader must know of the query texts."""
+    return [_NOTES[events.query_kind]] if events.query_kind in _NOTES else []
+
+
+def baselines(events: Events, split: Split, task: Task) -> tuple[list[Scorer], list[str]]:
+    """The simple answers of a task, and a line for each that this data set does not get."""
+    special: dict[str, dict[str, Any]] = {
+        "popularity": {"source": task},
+        "ease": {"max_memory": FAST_BYTES},
+    }
+    built: list[Scorer] = []
+    left_out: list[str] = []
+    for name in baselines_for(task):
+        try:
+            built.append(build_baseline(name, events, split, **special.get(name, {})))
+        except BadInputError as error:
+            left_out.append(f"left out: {error}")
+    return built, left_out
 
 
 def protocols(settings: EvaluateStage, seed: int) -> list[Protocol]:
@@ -87,18 +118,22 @@ def protocols(settings: EvaluateStage, seed: int) -> list[Protocol]:
 
 
 def validator(
-    events: Events, split: Split, settings: EvaluateStage, seed: int
+    events: Events,
+    split: Split,
+    settings: EvaluateStage,
+    seed: int,
+    tasks: Sequence[Task] = TASKS,
 ) -> Callable[[Scorer], float]:
-    """A function that judges a scorer on validation: mean NDCG@10 of the two tasks, 1 + 99.
+    """A function that judges a scorer on validation: mean NDCG@10 over the tasks, 1 + 99.
 
     A seeded choice of `validation_requests` per task is fixed once, for all arms.
     """
     protocol = Protocol(
-        name="validation", num_negatives=settings.num_negatives, num_bootstrap=100,
+        name="validation", part="valid", num_negatives=settings.num_negatives, num_bootstrap=100,
         max_requests=settings.validation_requests, seed=seed,
     )  # fmt: skip
     known = known_positives(events)
-    asked = [requests_for(events, split, VALID, task) for task in TASKS]
+    asked = [requests_for(events, split, VALID, task) for task in tasks]
 
     def validate(scorer: Scorer) -> float:
         with quiet():
@@ -112,54 +147,3 @@ def validator(
         return float(np.mean(scores)) if scores else 0.0
 
     return validate
-
-
-class Remembered:
-    """A scorer that keeps its answers, so that a second protocol on the same candidates is free.
-
-    Memory: the scores of one full ranking, `max_requests` x items.
-    """
-
-    def __init__(self, scorer: Scorer) -> None:
-        self.name = scorer.name
-        self._scorer = scorer
-        self._answers: dict[bytes, FloatArray] = {}
-
-    def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
-        """The scores of the wrapped scorer."""
-        if candidates.strides[0] != 0:  # sampled candidates are asked for once
-            return self._scorer.score(requests, candidates)
-        key = requests.event.tobytes() + candidates[0].tobytes()
-        if key not in self._answers:
-            self._answers[key] = self._scorer.score(requests, candidates)
-        return self._answers[key]
-
-
-class Named:
-    """A scorer under another name, so that two arms of one model can be told apart."""
-
-    def __init__(self, name: str, scorer: Scorer) -> None:
-        self.name = name
-        self.score = scorer.score
-
-
-def _judge_task(
-    arms: Sequence[Scorer],
-    requests: Requests,
-    events: Events,
-    split: Split,
-    settings: EvaluateStage,
-    seed: int,
-) -> list[Result]:
-    known, seen = known_positives(events), seen_items(events, split.is_train)
-    slices = history_slices(history_lengths(events, split.visible & events.is_positive, requests))
-    slices["new interest"] = new_interests(events, split.visible, requests)
-    popularity = Popularity(events, split.is_train).counts
-    return [
-        evaluate_scorer(
-            arm, requests, len(events.items), known=known, seen=seen, protocol=protocol,
-            popularity=popularity, slices=slices,
-        )
-        for arm in arms
-        for protocol in protocols(settings, seed)
-    ]  # fmt: skip

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from sargraph.core.config import read_toml
+from sargraph.core.errors import BadInputError
 from sargraph.embedding.virtual import virtual_query_words
 from sargraph.evaluation.report import Report
 from sargraph.events.split import split_events
@@ -17,6 +19,8 @@ from sargraph.pipeline import stages
 from sargraph.pipeline.cells import Cells
 from sargraph.pipeline.config import RunConfig, read_run
 from sargraph.pipeline.expected import compare_expected
+from sargraph.pipeline.grid.config import is_grid
+from sargraph.pipeline.grid.outcome import GridOutcome, plan_frame, plan_grid_file, run_grid_file
 from sargraph.pipeline.page import Story, write_page
 from sargraph.pipeline.similar import neighbour_frame
 
@@ -85,14 +89,32 @@ def run(config: RunConfig, out: Path | str = "runs", *, beside: Path | str = "."
     return Outcome(report, story.tables(), story.remarks(), page, cells.seconds)
 
 
-def run_file(path: Path, out: Path, overrides: Sequence[str] = ()) -> Outcome:
+def run_file(
+    path: Path, out: Path, overrides: Sequence[str] = (), cells: Path | None = None
+) -> Outcome | GridOutcome:
     """Run a configuration file, and compare with the `expected.toml` beside it if there is one.
 
-    Expectations are compared only without overrides: another configuration is another claim.
+    A file with [models] is a grid: its cells go to the folder `cells` (`out`/cells where not
+    given). Expectations are compared only without overrides: another configuration is another
+    claim.
     """
+    if is_grid(read_toml(path)):
+        return run_grid_file(path, out, overrides, cells)
     config = read_run(path, tuple(overrides))
     outcome = run(config, out, beside=path.parent)
     expected = path.parent / "expected.toml"
     if expected.is_file() and not overrides:
         outcome.remarks.extend(compare_expected(expected, outcome.report))
     return outcome
+
+
+def plan_file(
+    path: Path, out: Path, overrides: Sequence[str] = (), cells: Path | None = None
+) -> tuple[str, pd.DataFrame]:
+    """A title and a line per cell of a grid that was not run. Raises BadInputError for a run."""
+    if not is_grid(read_toml(path)):
+        raise BadInputError(
+            f"{path} is the configuration of a run, expected a grid with [models]; run it"
+        )
+    plan = plan_grid_file(path, out, overrides, cells)
+    return "\n".join(plan.lines()), plan_frame(plan)

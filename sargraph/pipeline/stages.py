@@ -26,7 +26,8 @@ from sargraph.graph.graph import Graph
 from sargraph.neighbours.index import UserIndex, build_index
 from sargraph.pipeline.cells import Cells, find_source
 from sargraph.pipeline.config import RunConfig
-from sargraph.pipeline.judge import Named, evaluate, validator
+from sargraph.pipeline.judge import evaluate, validator
+from sargraph.pipeline.questions import Named
 from sargraph.sequence.sequence_model import SequenceModel
 from sargraph.sequence.train import fit_sequence
 

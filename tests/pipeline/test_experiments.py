@@ -9,18 +9,34 @@ import pytest
 from sargraph.core.config import parse_config, read_toml
 from sargraph.pipeline.config import read_run
 from sargraph.pipeline.expected import Expected
+from sargraph.pipeline.grid.config import is_grid, read_grid
+from sargraph.pipeline.grid.kinds import kind_of
 from sargraph.pipeline.run import run
 
-FOLDERS = sorted(p.parent for p in Path(__file__).parents[2].glob("experiments/*/config.toml"))
+CONFIGS = sorted(Path(__file__).parents[2].glob("experiments/*/config.toml"))
+FOLDERS = [path.parent for path in CONFIGS if not is_grid(read_toml(path))]
+GRIDS = [path.parent for path in CONFIGS if is_grid(read_toml(path))]
+MEASURED = [folder for folder in (*FOLDERS, *GRIDS) if (folder / "expected.toml").is_file()]
 TINY = (
     "train.config.num_epochs=1", "train.config.dim=8", "fit.inits=[]",
     "evaluate.max_requests=0", "evaluate.validation_requests=50",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_every_run_was_measured():
+    assert set(FOLDERS) <= set(MEASURED)
+
+
+@pytest.mark.parametrize("folder", GRIDS, ids=lambda p: p.name)
+def test_a_grid_is_sound(folder):
+    config = read_grid(folder / "config.toml")
+    assert config.name == folder.name and config.question
+    assert all(kind_of(part.model) for part in config.models.values())
+
+
+@pytest.mark.parametrize("folder", MEASURED, ids=lambda p: p.name)
 def test_an_experiment_has_a_question_an_answer_and_figures(folder):
-    assert read_run(folder / "config.toml").name == folder.name
+    assert read_toml(folder / "config.toml")["name"] == folder.name
     expected = parse_config(Expected, read_toml(folder / "expected.toml"), "expected")
     assert expected.figures and all(f.tolerance > 0 for f in expected.figures)
     text = (folder / "README.md").read_text(encoding="utf-8")

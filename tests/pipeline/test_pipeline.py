@@ -12,7 +12,8 @@ from sargraph.events.split import SplitConfig, split_events
 from sargraph.pipeline.cells import Cells, find_source
 from sargraph.pipeline.config import EvaluateStage, RunConfig, read_run
 from sargraph.pipeline.expected import compare_expected
-from sargraph.pipeline.judge import Remembered, evaluate, protocols, validator
+from sargraph.pipeline.judge import evaluate, protocols, validator
+from sargraph.pipeline.questions import Remembered
 from sargraph.pipeline.run import run
 from sargraph.testing.events import random_events
 
@@ -91,6 +92,31 @@ def test_a_constant_scorer_and_a_shortcut_get_chance_level(events):
     for task in ("search", "recommend"):
         assert sampled[task, "constant"] == pytest.approx(0.1, abs=1e-9)
         assert sampled[task, "first column"] == pytest.approx(0.1, abs=0.06)
+
+
+def test_every_model_is_held_against_the_strongest_simple_answer(events):
+    split = split_events(events, SplitConfig())
+    report = evaluate([Constant(), FirstColumn()], events, split, settings=LOOSE)
+    simple = set(report.frame["model"]) - {"constant", "first column"}
+    assert {"popularity", "ItemKNN", "EASE", "p(item | term)", "BM25"} <= simple
+    rows = report.verdicts
+    assert len(rows) == 2 * len(report.protocols) * 2
+    assert set(rows["model"]) == {"constant", "first column"}
+    whole = report.frame[(report.frame["slice"] == "all") & (report.frame["metric"] == "NDCG@10")]
+    for row in rows.itertuples():
+        own = whole[(whole["task"] == row.task) & (whole["candidates"] == row.candidates)]
+        best = own[own["model"].isin(simple)]["value"].max()
+        assert row.baseline in simple and row.baseline_value == pytest.approx(best)
+    assert (rows["p_holm"] >= rows["p"]).all()
+
+
+def test_what_does_not_fit_is_a_note(events, monkeypatch):
+    from sargraph.pipeline import judge
+
+    monkeypatch.setattr(judge, "FAST_BYTES", 1000.0)
+    report = evaluate([], events, split_events(events), settings=LOOSE)
+    assert "EASE" not in set(report.frame["model"])
+    assert any(note.startswith("left out: EASE on") for note in report.notes)
 
 
 def test_search_models_are_judged_on_search_alone(events):

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-import torch
 
 from sargraph.core.ragged import Ragged
 from sargraph.core.scorer import Requests, VectorScorer

@@ -1,0 +1,99 @@
+"""Claims of a grid: each judged on each of its data sets, then corrected together by Holm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sargraph.evaluation.arms import arms_of
+from sargraph.evaluation.evaluate import Result
+from sargraph.evaluation.protocol import Protocol
+from sargraph.evaluation.summary import Row, frame_of
+from sargraph.evaluation.verdicts import VERDICT_COLUMNS, correct_together, verdict_row
+from sargraph.pipeline.grid.cells import LeftOut
+from sargraph.pipeline.grid.config import Claim, GridConfig
+from sargraph.pipeline.grid.kinds import protocols_for
+from sargraph.pipeline.questions import TASKS
+
+COLUMNS = {"data": str, **VERDICT_COLUMNS}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A claim on one data set, with the protocol that decides it."""
+
+    claim: Claim
+    data: str
+    protocol: Protocol
+
+
+def cases_of(config: GridConfig, data: str) -> list[Case]:
+    """The claims on a data set that both of its models are for."""
+    cases = []
+    for claim in _claims(config):
+        if claim.data and data not in claim.data:
+            continue
+        protocol = _deciding(config, claim, data)
+        if protocol is not None:
+            cases.append(Case(claim, data, protocol))
+    return cases
+
+
+def judge_cases(
+    config: GridConfig, data: str, results: Sequence[Result]
+) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """A row per claim on this data set (`COLUMNS`), and the claims that could not be judged.
+
+    p values are not yet corrected; see `corrected`.
+    """
+    rows: list[Row] = []
+    gone = []
+    for case in cases_of(config, data):
+        names = [config.label(case.claim.model), config.label(case.claim.baseline)]
+        own = [r for r in results if r.model in names and r.protocol.hash == case.protocol.hash]
+        arms = [arm for arm in arms_of(own) if arm.task == case.claim.task]
+        missing = set(names) - {arm.model for arm in arms}
+        if missing:
+            text = f"claim against {names[1]} in {case.claim.task}: no figures of "
+            gone.append(LeftOut(data, names[0], text + " and ".join(sorted(missing))))
+            continue
+        ours, base = (next(arm for arm in arms if arm.model == name) for name in names)
+        limits = config.min_requests, config.min_users
+        rows.append({"data": data, **verdict_row(ours, base, case.claim.metric, limits)})
+    return frame_of(rows, COLUMNS), gone
+
+
+def corrected(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """All claims on all data sets as one family: Holm's p, and the verdict that it allows."""
+    parts = correct_together(frames) if frames else [frame_of([], COLUMNS)]
+    return pd.concat(parts, ignore_index=True).astype(COLUMNS)
+
+
+def _claims(config: GridConfig) -> Iterator[Claim]:
+    claims = config.claims
+    for task in TASKS:
+        baseline = claims.baseline.get(task)
+        if baseline is None:
+            continue
+        for name, part in config.models.items():
+            if name != baseline and task in part.tasks:
+                yield Claim(
+                    model=name, baseline=baseline, task=task, metric=claims.metric,
+                    protocol=claims.protocol.get(task, ""),
+                )  # fmt: skip
+    yield from claims.pairs
+
+
+def _deciding(config: GridConfig, claim: Claim, data: str) -> Protocol | None:
+    """The protocol that decides a claim: the named one, or the first that judges both models."""
+    both = []
+    for name in (claim.model, claim.baseline):
+        part = config.models[name]
+        if claim.task not in part.tasks or (part.data and data not in part.data):
+            return None
+        both.append(protocols_for(config, name, data, claim.task))
+    hashes = {protocol.hash for protocol in both[1]}
+    fit = [p for p in both[0] if p.hash in hashes and claim.protocol in ("", p.name)]
+    return fit[0] if fit else None

@@ -1,0 +1,206 @@
+"""Trained models of a grid: artefacts that cells share, stopped in time, resumed after a kill."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sargraph.core.artifact import Manifest, read_manifest
+from sargraph.core.errors import ArtifactError
+from sargraph.core.scorer import Scorer
+from sargraph.embedding.embeddings import Embeddings
+from sargraph.embedding.scorer import scorer_of
+from sargraph.embedding.train import train
+from sargraph.graph.audit import audit
+from sargraph.graph.build import build_graph
+from sargraph.graph.graph import Graph
+from sargraph.pipeline.config import EvaluateStage
+from sargraph.pipeline.grid.config import GridConfig, ModelPart
+from sargraph.pipeline.grid.cost import Cost, measured
+from sargraph.pipeline.grid.data import DataSet
+from sargraph.pipeline.grid.kinds import kind_of
+from sargraph.pipeline.grid.store import COST, Store, locked, read_cost, write_cost
+from sargraph.pipeline.judge import validator
+from sargraph.pipeline.questions import TASKS, Task
+from sargraph.sequence.sequence_model import SequenceModel
+from sargraph.sequence.train import fit_sequence
+
+log = logging.getLogger("sargraph")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model as a scorer, where it lies, what its training cost and how it ended."""
+
+    scorer: Scorer
+    path: Path
+    cost: Cost
+    training: dict[str, Any]
+
+
+def fit_inputs(config: GridConfig, model: str, seed: int, data: DataSet) -> dict[str, Any]:
+    """All that decides the weights of a trained model; how long it may take is no part of it."""
+    part = config.models[model]
+    return {
+        **data.inputs,
+        "model": part.model,
+        "config": part.config,
+        "seed": seed,
+        "graph": part.graph.model_dump(mode="json") if _needs_graph(part) else None,
+        "init": fit_inputs(config, part.init, seed, data) if part.init else None,
+        "validation": [config.validation_requests, list(_validated(part))],
+    }
+
+
+def fit_model(config: GridConfig, model: str, seed: int, data: DataSet, store: Store) -> Fitted:
+    """Train a model of the grid, go on with it, or take it up where it was finished.
+
+    Raises what training raises. A model that time stopped goes on where there is more time now.
+    """
+    path = store.path("fit", fit_inputs(config, model, seed, data))
+    part, seconds = config.models[model], config.seconds(model)
+    init = fit_model(config, part.init, seed, data, store) if part.init else None
+    embeddings = Embeddings.load(init.path) if init else None
+    with locked(path):
+        found = store.take(path, lambda path: _finished(path, data, seconds))
+        if found is None:
+            store.sweep(path)
+            work = _Training(config, part, seed, data, store, embeddings, path, seconds)
+            found = work.finish()
+    if init is None:
+        return found
+    return Fitted(found.scorer, found.path, found.cost + init.cost, found.training)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One training: its model, data, start and the place of its artefact."""
+
+    config: GridConfig
+    part: ModelPart
+    seed: int
+    data: DataSet
+    store: Store
+    init: Embeddings | None
+    path: Path
+    seconds: float
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.checkpoint")
+
+    def finish(self) -> Fitted:
+        """Train to the end or to the end of the time, save, and keep the cost beside."""
+        try:
+            _, cost = measured(self._work)
+        except ArtifactError as error:
+            if not self.checkpoint.is_file():
+                raise
+            self.store.damaged(self.checkpoint, str(error))
+            _, cost = measured(self._work)
+        write_cost(_cost_path(self.path), cost)
+        found = _load(self.path, self.data)
+        if found.training["stopped"] != "time":
+            self.checkpoint.unlink(missing_ok=True)
+        return found
+
+    def _work(self) -> None:
+        if kind_of(self.part.model) == "embedding":
+            settings = _with_limit(self.part.config, self.seconds)
+            graph = _graph(self.part, self.data, self.store)
+            train(graph, self.part.model, settings, validate=self._validate(), **self._how()).save(
+                self.path
+            )
+            return
+        nested = self.part.config
+        settings = {**nested, "fit": _with_limit(nested.get("fit", {}), self.seconds)}
+        fit_sequence(
+            self.data.events, self.data.split, self.part.model, self.init, settings,
+            validate=self._validate(), **self._how(),
+        ).save(self.path)  # fmt: skip
+
+    def _how(self) -> dict[str, Any]:
+        return {"seed": self.seed, "checkpoint": self.checkpoint, "resume": True}
+
+    def _validate(self) -> Callable[[Scorer], float]:
+        settings = EvaluateStage(validation_requests=self.config.validation_requests)
+        data = self.data
+        return validator(data.events, data.split, settings, 0, _validated(self.part))
+
+
+def training_of(path: Path, manifest: Manifest) -> dict[str, Any]:
+    """How a saved model's training went: epochs, losses, best, why it stopped, seconds, limit."""
+    about = manifest.config
+    is_embedding = manifest.kind == "embeddings"
+    outcome = about["report"] if is_embedding else about["fitted"]
+    settings = about["training"] if is_embedding else about["training"].get("fit", {})
+    history = json.loads((path / "history.json").read_text(encoding="utf-8"))
+    losses = [entry["loss"] for entry in history] or [float("nan")]
+    names = ("best_epoch", "best_score", "stopped", "seconds")
+    return {
+        "epochs": len(history),
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+        **{name: outcome.get(name) for name in names},
+        "max_seconds": settings.get("max_seconds"),
+    }
+
+
+def is_cut_short(training: dict[str, Any], seconds: float) -> bool:
+    """True where time ended a training that may take more time now."""
+    return training.get("stopped") == "time" and seconds > (training.get("max_seconds") or 0)
+
+
+def _finished(path: Path, data: DataSet, seconds: float) -> Fitted | None:
+    """The finished model, or None where it may go on."""
+    found = _load(path, data)
+    if is_cut_short(found.training, seconds):
+        log.info("%s: stopped by time before, goes on", path.name)
+        return None
+    return found
+
+
+def _load(path: Path, data: DataSet) -> Fitted:
+    manifest = read_manifest(path)
+    scorer: Scorer
+    if manifest.kind == "embeddings":
+        scorer = scorer_of(Embeddings.load(path))
+    else:
+        scorer = SequenceModel.load(path, data.events, data.split)
+    return Fitted(scorer, path, read_cost(_cost_path(path)), training_of(path, manifest))
+
+
+def _graph(part: ModelPart, data: DataSet, store: Store) -> Graph:
+    """The graph of the training events, checked for leaks."""
+    settings = part.graph.model_dump(mode="json")
+    path = store.path("graph", {**data.inputs, "graph": settings})
+    with locked(path):
+        found = store.take(path, Graph.load)
+        if found is None:
+            store.sweep(path)
+            made = build_graph(data.events, data.split, config=part.graph)
+            audit(made, data.events, data.split).refuse()
+            found = made.save(path, config=settings)
+    return found
+
+
+def _validated(part: ModelPart) -> tuple[Task, ...]:
+    """Tasks that early stopping looks at: those the model is judged on, or all it can learn."""
+    return part.tasks or TASKS
+
+
+def _needs_graph(part: ModelPart) -> bool:
+    return kind_of(part.model) == "embedding"
+
+
+def _with_limit(settings: dict[str, Any], seconds: float) -> dict[str, Any]:
+    given = settings.get("max_seconds") or seconds
+    return {**settings, "max_seconds": min(given, seconds)}
+
+
+def _cost_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{COST}")
