@@ -9,20 +9,6 @@ from sargraph.core.rng import make_rng
 from sargraph.core.scorer import Requests
 from sargraph.core.types import BoolArray, IntArray
 from sargraph.evaluation.protocol import Protocol
-from sargraph.events.events import Events
-from sargraph.events.split import TEST, VALID, Split, requests_for
-
-
-def requests_of(protocol: Protocol, events: Events, split: Split) -> Requests:
-    """The requests that a protocol asks for, recommendation before search. Cost: O(events)."""
-    part = TEST if protocol.part == "test" else VALID
-    parts = [
-        requests_for(events, split, part, source)
-        for source in ("recommend", "search")
-        if protocol.what in ("both", source)
-    ]
-    names = ("user", "query", "as_of", "target", "event")
-    return Requests(*(np.concatenate([getattr(each, name) for each in parts]) for name in names))
 
 
 def eligible_requests(

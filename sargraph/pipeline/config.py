@@ -50,8 +50,10 @@ class EvaluateStage(Config):
     """Sampled candidates beside the target, for all requests."""
     max_requests: int = Field(1000, ge=0)
     """Requests judged against the whole catalogue, drawn by the seed; 0 = none."""
-    validation_requests: int = Field(2000, ge=50)
-    """Validation requests per task that early stopping looks at."""
+    validation_requests: int = Field(2000, ge=0)
+    """Validation requests per task that early stopping looks at; 0 = all."""
+    validation_candidates: Literal["sampled", "full"] = "sampled"
+    """What they are ranked against; the whole catalogue is quick for models of vectors only."""
     order_known: bool = True
     """False where the log's times do not order events within a period."""
     hide_untimed: bool = False

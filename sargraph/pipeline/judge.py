@@ -124,12 +124,15 @@ def validator(
     seed: int,
     tasks: Sequence[Task] = TASKS,
 ) -> Callable[[Scorer], float]:
-    """A function that judges a scorer on validation: mean NDCG@10 over the tasks, 1 + 99.
+    """A function that judges a scorer on validation: mean NDCG@10 over the tasks.
 
-    A seeded choice of `validation_requests` per task is fixed once, for all arms.
+    A seeded choice of `validation_requests` per task is fixed once, for all arms, each ranked
+    among sampled negatives or in the whole catalogue as the settings say.
     """
+    is_full = settings.validation_candidates == "full"
     protocol = Protocol(
-        name="validation", part="valid", num_negatives=settings.num_negatives, num_bootstrap=100,
+        name="validation", part="valid", candidates=settings.validation_candidates,
+        num_negatives=99 if is_full else settings.num_negatives, num_bootstrap=100,
         max_requests=settings.validation_requests, seed=seed,
     )  # fmt: skip
     known = known_positives(events)

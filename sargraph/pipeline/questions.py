@@ -60,7 +60,7 @@ class Asking:
             requests=requests,
             num_items=len(events.items),
             known=self._known,
-            seen=self._seen,
+            seen=self._seen(protocol.part),
             popularity=self._popularity,
             slices=request_slices(events, split, requests),
             item_terms=events.item_terms,
@@ -72,9 +72,12 @@ class Asking:
     def _known(self) -> Ragged:
         return known_positives(self.events)
 
-    @cached_property
-    def _seen(self) -> Ragged:
-        return seen_items(self.events, self.split.is_train)
+    def _seen(self, part: str) -> Ragged:
+        """What each user chose before a part: in training and, before test, in validation."""
+        before = self.split.is_train
+        if part == "test":
+            before = before | (self.split.part == VALID)
+        return seen_items(self.events, before & self.split.visible)
 
     @cached_property
     def _popularity(self) -> IntArray:

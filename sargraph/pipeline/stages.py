@@ -203,5 +203,6 @@ def _split_inputs(config: RunConfig, events: Events) -> dict[str, Any]:
     }
 
 
-def _validation(config: RunConfig) -> list[int]:
-    return [config.evaluate.num_negatives, config.evaluate.validation_requests]
+def _validation(config: RunConfig) -> list[int | str]:
+    found = config.evaluate
+    return [found.num_negatives, found.validation_requests, found.validation_candidates]

@@ -43,7 +43,9 @@ def test_loss_and_gradient_equal_loops(regularisation: float) -> None:
     triples = [(int(rng.integers(5)), *rng.permutation(7)[:2].tolist()) for _ in range(20)]
     columns = (torch.tensor(column) for column in zip(*triples, strict=True))
     ranking, squares = module.loss(*columns, regularisation)
-    assert float((ranking + squares).detach()) == pytest.approx(oracle.loss(triples, regularisation))
+    assert float((ranking + squares).detach()) == pytest.approx(
+        oracle.loss(triples, regularisation)
+    )
     assert float(squares.detach()) == 0 or regularisation
     (ranking + squares).backward()
     found = (module.user.grad, module.item.grad, module.item_bias.grad)

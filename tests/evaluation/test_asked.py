@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from sargraph.core.errors import BadInputError
 from sargraph.core.types import NO_TIME
-from sargraph.evaluation.asked import eligible_requests, requests_of
+from sargraph.evaluation.asked import eligible_requests
 from sargraph.evaluation.positives import chosen_before
 from sargraph.evaluation.protocol import Protocol
-from sargraph.events.split import TEST, VALID, SplitConfig, requests_for, split_events
+from sargraph.events.split import TEST, SplitConfig, requests_for, split_events
 from sargraph.testing.events import random_events
 
 ASKED = st.lists(
@@ -57,17 +57,6 @@ def test_what_chooses_the_source(make_requests):
     assert eligible_requests(requests, Protocol(what="search"))[0].tolist() == [1]
     assert eligible_requests(requests, Protocol(what="recommend"))[0].tolist() == [0, 2]
     assert eligible_requests(requests, Protocol())[0].tolist() == [0, 1, 2]
-
-
-@pytest.mark.parametrize(("part", "code"), [("valid", VALID), ("test", TEST)])
-def test_requests_of_a_protocol(part, code):
-    events = random_events(np.random.default_rng(0))
-    split = split_events(events, SplitConfig(valid_share=0.3, test_share=0.3))
-    found = requests_of(Protocol(part=part), events, split)
-    each = [requests_for(events, split, code, source) for source in ("recommend", "search")]
-    assert found.event.tolist() == [*each[0].event, *each[1].event]
-    alone = requests_of(Protocol(part=part, what="search"), events, split)
-    assert alone.query.tolist() == each[1].query.tolist()
 
 
 @pytest.mark.parametrize("seed", range(12))

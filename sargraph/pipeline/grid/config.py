@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -161,8 +161,10 @@ class GridConfig(Config):
     """A slice with fewer requests prints "too few"."""
     min_users: int = 100
     """A slice with fewer users prints "too few"."""
-    validation_requests: int = Field(2000, ge=50)
-    """Validation requests per task that early stopping and tuning look at."""
+    validation_requests: int = Field(2000, ge=0)
+    """Validation requests per task that early stopping looks at; 0 = all."""
+    validation_candidates: Literal["sampled", "full"] = "sampled"
+    """What they are ranked against; the whole catalogue is quick for models of vectors only."""
 
     def label(self, model: str) -> str:
         """What the report calls a model."""

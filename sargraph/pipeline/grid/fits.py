@@ -52,7 +52,11 @@ def fit_inputs(config: GridConfig, model: str, seed: int, data: DataSet) -> dict
         "seed": seed,
         "graph": part.graph.model_dump(mode="json") if _needs_graph(part) else None,
         "init": fit_inputs(config, part.init, seed, data) if part.init else None,
-        "validation": [config.validation_requests, list(_validated(part))],
+        "validation": [
+            config.validation_requests,
+            config.validation_candidates,
+            list(_validated(part)),
+        ],
     }
 
 
@@ -127,7 +131,10 @@ class _Training:
         return {"seed": self.seed, "checkpoint": self.checkpoint, "resume": True}
 
     def _validate(self) -> Callable[[Scorer], float]:
-        settings = EvaluateStage(validation_requests=self.config.validation_requests)
+        settings = EvaluateStage(
+            validation_requests=self.config.validation_requests,
+            validation_candidates=self.config.validation_candidates,
+        )
         data = self.data
         return validator(data.events, data.split, settings, 0, _validated(self.part))
 
