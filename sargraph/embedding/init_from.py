@@ -98,8 +98,16 @@ def init_embeddings(
         found, unaligned = _joined(graphs, trained, fold)
         report |= {"by_event_in_item_rows": shares.in_item_rows, "unaligned": unaligned}
         found = replace(found, report=report)
-    loss_on = np.logical_or.reduce([piece.loss_on for piece in pieces])
+    loss_on = loss_targets(events, split, how, seed=seed, num_folds=num_folds)
     return InitFrom(found, loss_on, shares.by_pair, tuple(p.graph for p in pieces), report)
+
+
+def loss_targets(
+    events: Events, split: Split, how: str, *, seed: int = 0, num_folds: int = 2
+) -> BoolArray:
+    """The `loss_on` of `init_embeddings` with the same arguments, without a training."""
+    pieces = _pieces(events, split, how, _folds(len(events.users), num_folds, seed), seed)
+    return np.logical_or.reduce([piece.loss_on for piece in pieces])
 
 
 def check_init_gain(train_gain: float, valid_gain: float, factor: float = 2.0) -> str | None:

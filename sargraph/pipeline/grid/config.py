@@ -52,6 +52,8 @@ class ModelPart(Config):
     """Its seeds; empty = those of the grid or, named in a claim, of the claims."""
     init: str = ""
     """Embedding model of this grid that starts a sequence model's tables; empty = random."""
+    init_from: Literal["graph", "earlier", "crossfit"] = "graph"
+    """Whether the graph of `init` holds the targets of this model's loss, see `init_embeddings`."""
     graph: GraphConfig = GraphConfig()
     """How events become the graph of an embedding model."""
     anchor: bool = False

@@ -23,7 +23,8 @@ from sargraph.pipeline.grid.config import GridConfig, ModelPart
 from sargraph.pipeline.grid.cost import Cost, measured
 from sargraph.pipeline.grid.data import DataSet
 from sargraph.pipeline.grid.kinds import kind_of
-from sargraph.pipeline.grid.store import COST, Store, locked, read_cost, write_cost
+from sargraph.pipeline.grid.starts import Start, cost_path, held_back
+from sargraph.pipeline.grid.store import Store, locked, read_cost, write_cost
 from sargraph.pipeline.judge import validator
 from sargraph.pipeline.questions import TASKS, Task
 from sargraph.sequence.sequence_model import SequenceModel
@@ -52,6 +53,7 @@ def fit_inputs(config: GridConfig, model: str, seed: int, data: DataSet) -> dict
         "seed": seed,
         "graph": part.graph.model_dump(mode="json") if _needs_graph(part) else None,
         "init": fit_inputs(config, part.init, seed, data) if part.init else None,
+        "init_from": part.init_from if part.init else None,
         "validation": [
             config.validation_requests,
             config.validation_candidates,
@@ -67,17 +69,30 @@ def fit_model(config: GridConfig, model: str, seed: int, data: DataSet, store: S
     """
     path = store.path("fit", fit_inputs(config, model, seed, data))
     part, seconds = config.models[model], config.seconds(model)
-    init = fit_model(config, part.init, seed, data, store) if part.init else None
-    embeddings = Embeddings.load(init.path) if init else None
+    start = _start(config, part, seed, data, store)
     with locked(path):
         found = store.take(path, lambda path: _finished(path, data, seconds))
         if found is None:
             store.sweep(path)
-            work = _Training(config, part, seed, data, store, embeddings, path, seconds)
+            work = _Training(config, part, seed, data, store, start, path, seconds)
             found = work.finish()
-    if init is None:
-        return found
-    return Fitted(found.scorer, found.path, found.cost + init.cost, found.training)
+    return Fitted(found.scorer, found.path, found.cost + start.cost, found.training)
+
+
+def _start(config: GridConfig, part: ModelPart, seed: int, data: DataSet, store: Store) -> Start:
+    """What a model starts from: nothing, a graph of all training events, or one held back."""
+    if not part.init:
+        return Start()
+    if part.init_from == "graph":
+        init = fit_model(config, part.init, seed, data, store)
+        return Start(Embeddings.load(init.path), cost=init.cost)
+    inputs = fit_inputs(config, part.init, seed, data)
+    other = config.models[part.init]
+    return held_back(
+        part.init_from, other, inputs, seed, data, store,
+        settings=_with_limit(other.config, config.seconds(part.init)),
+        validate=_validator(config, other, data),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ class _Training:
     seed: int
     data: DataSet
     store: Store
-    init: Embeddings | None
+    start: Start
     path: Path
     seconds: float
 
@@ -106,7 +121,7 @@ class _Training:
                 raise
             self.store.damaged(self.checkpoint, str(error))
             _, cost = measured(self._work)
-        write_cost(_cost_path(self.path), cost)
+        write_cost(cost_path(self.path), cost)
         found = _load(self.path, self.data)
         if found.training["stopped"] != "time":
             self.checkpoint.unlink(missing_ok=True)
@@ -123,20 +138,23 @@ class _Training:
         nested = self.part.config
         settings = {**nested, "fit": _with_limit(nested.get("fit", {}), self.seconds)}
         fit_sequence(
-            self.data.events, self.data.split, self.part.model, self.init, settings,
-            validate=self._validate(), **self._how(),
+            self.data.events, self.data.split, self.part.model, self.start.embeddings, settings,
+            validate=self._validate(), loss_on=self.start.loss_on, **self._how(),
         ).save(self.path)  # fmt: skip
 
     def _how(self) -> dict[str, Any]:
         return {"seed": self.seed, "checkpoint": self.checkpoint, "resume": True}
 
     def _validate(self) -> Callable[[Scorer], float]:
-        settings = EvaluateStage(
-            validation_requests=self.config.validation_requests,
-            validation_candidates=self.config.validation_candidates,
-        )
-        data = self.data
-        return validator(data.events, data.split, settings, 0, _validated(self.part))
+        return _validator(self.config, self.part, self.data)
+
+
+def _validator(config: GridConfig, part: ModelPart, data: DataSet) -> Callable[[Scorer], float]:
+    settings = EvaluateStage(
+        validation_requests=config.validation_requests,
+        validation_candidates=config.validation_candidates,
+    )
+    return validator(data.events, data.split, settings, 0, _validated(part))
 
 
 def training_of(path: Path, manifest: Manifest) -> dict[str, Any]:
@@ -178,7 +196,7 @@ def _load(path: Path, data: DataSet) -> Fitted:
         scorer = scorer_of(Embeddings.load(path))
     else:
         scorer = SequenceModel.load(path, data.events, data.split)
-    return Fitted(scorer, path, read_cost(_cost_path(path)), training_of(path, manifest))
+    return Fitted(scorer, path, read_cost(cost_path(path)), training_of(path, manifest))
 
 
 def _graph(part: ModelPart, data: DataSet, store: Store) -> Graph:
@@ -207,7 +225,3 @@ def _needs_graph(part: ModelPart) -> bool:
 def _with_limit(settings: dict[str, Any], seconds: float) -> dict[str, Any]:
     given = settings.get("max_seconds") or seconds
     return {**settings, "max_seconds": min(given, seconds)}
-
-
-def _cost_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{COST}")
