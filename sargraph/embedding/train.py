@@ -66,7 +66,7 @@ def train(
         config=settings.model_dump(mode="json"),
         seed=seed,
         weights=built.weights(),
-        history=[{k: v for k, v in entry.items() if k != "seconds"} for entry in result.history],
+        history=[_without_times(entry) for entry in result.history],
         report=_report(built, result),
         parents=_parents(graph),
     )
@@ -95,6 +95,11 @@ def _fingerprint(graph: Graph, model: str, config: TrainConfig, seed: int) -> st
     sizes = {"-".join(kind): len(table) for kind, table in graph.edges.items()}
     about = config.model_dump(mode="json", exclude=_STOPPING)
     return hash_of([model, about, seed, graph.content_hash, graph.num_nodes, sizes])
+
+
+def _without_times(entry: dict[str, Any]) -> dict[str, Any]:
+    """What is the same in every repetition of an epoch."""
+    return {name: value for name, value in entry.items() if not name.endswith("seconds")}
 
 
 def _parents(graph: Graph) -> dict[str, str]:

@@ -16,8 +16,10 @@ from sargraph.testing.events import random_events
 
 Build = Callable[[Events, Split], Scorer]
 
-_CLOSE = {"rtol": 1e-5, "atol": 1e-6}
-"""Products of other shapes may differ in the last bits."""
+
+def _assert_close(found: FloatArray, expected: FloatArray) -> None:
+    """Products of other shapes may differ in the last bits."""
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def check_order_of_candidates(build: Build, world: ScorerWorld) -> None:
     order = np.random.default_rng(1).permutation(world.candidates.shape[1])
     scores = scorer.score(world.requests, world.candidates)
     moved = scorer.score(world.requests, world.candidates[:, order])
-    np.testing.assert_allclose(moved, scores[:, order], **_CLOSE)
+    _assert_close(moved, scores[:, order])
 
 
 def check_other_candidates(build: Build, world: ScorerWorld) -> None:
@@ -80,7 +82,7 @@ def check_other_candidates(build: Build, world: ScorerWorld) -> None:
     scores = scorer.score(world.requests, world.candidates)
     for columns in ([4], [2, 9, 2], [0, 1]):
         few = scorer.score(world.requests, world.candidates[:, columns])
-        np.testing.assert_allclose(few, scores[:, columns], **_CLOSE)
+        _assert_close(few, scores[:, columns])
 
 
 def check_shared_candidates(build: Build, world: ScorerWorld) -> None:
@@ -88,7 +90,7 @@ def check_shared_candidates(build: Build, world: ScorerWorld) -> None:
     scorer = build(world.events, world.split)
     view = np.broadcast_to(world.candidates[0], world.candidates.shape)
     shared, copied = (scorer.score(world.requests, given) for given in (view, view.copy()))
-    np.testing.assert_allclose(shared, copied, **_CLOSE)
+    _assert_close(shared, copied)
 
 
 def check_order_of_requests(build: Build, world: ScorerWorld) -> None:
@@ -97,10 +99,10 @@ def check_order_of_requests(build: Build, world: ScorerWorld) -> None:
     scores = scorer.score(world.requests, world.candidates)
     order = np.random.default_rng(2).permutation(len(world.requests))
     moved = scorer.score(world.requests.take(order), world.candidates[order])
-    np.testing.assert_allclose(moved, scores[order], **_CLOSE)
+    _assert_close(moved, scores[order])
     for row in order[:3]:
         alone = scorer.score(world.requests.take(np.array([row])), world.candidates[[row]])
-        np.testing.assert_allclose(alone[0], scores[row], **_CLOSE)
+        _assert_close(alone[0], scores[row])
 
 
 def check_target_is_not_read(build: Build, world: ScorerWorld) -> None:
