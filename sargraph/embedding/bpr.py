@@ -140,13 +140,14 @@ class BPRModel(EmbeddingModel):
 
     def scorer(self) -> BPRScorer:
         """Ranks with the weights as they are now."""
-        return BPRScorer(*map(self._array, ("user", "item", "item_bias")))
+        return BPRScorer(self._array("user"), self._array("item"), self._array("item_bias"))
 
     @classmethod
     def scorer_from(cls, embeddings: Embeddings) -> BPRScorer:
         """Ranks with finished embeddings."""
         bias = np.asarray(embeddings.weights["item_bias"], dtype=np.float32)
-        return BPRScorer(embeddings.tables["user"], embeddings.tables["item"], bias)
+        tables = embeddings.tables
+        return BPRScorer(tables["user"], tables["item"], bias, embeddings.parents)
 
     def _array(self, name: str) -> FloatArray:
         parameter: Tensor = getattr(self.module, name)

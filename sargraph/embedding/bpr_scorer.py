@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sargraph.core.errors import BadInputError
@@ -18,7 +20,14 @@ class BPRScorer:
 
     name = "bpr"
 
-    def __init__(self, user: FloatArray, item: FloatArray, item_bias: FloatArray) -> None:
+    def __init__(
+        self,
+        user: FloatArray,
+        item: FloatArray,
+        item_bias: FloatArray,
+        parents: Mapping[str, str] | None = None,
+    ) -> None:
+        self.parents = dict(parents or {})
         self._user = user
         self._items = np.column_stack([item, item_bias]).astype(np.float32)
 

@@ -97,8 +97,10 @@ def init_embeddings(
     if how == "crossfit":
         found, unaligned = _joined(graphs, trained, fold)
         report |= {"by_event_in_item_rows": shares.in_item_rows, "unaligned": unaligned}
-        found = replace(found, report=report)
+        found = replace(found, report={**report, "stopped": _stopped(trained)})
     loss_on = loss_targets(events, split, how, seed=seed, num_folds=num_folds)
+    # Parts of training only: what the given split holds out is held out from every graph.
+    found = replace(found, parents={**found.parents, "split": split.content_hash})
     return InitFrom(found, loss_on, shares.by_pair, tuple(p.graph for p in pieces), report)
 
 
@@ -123,6 +125,12 @@ def check_init_gain(train_gain: float, valid_gain: float, factor: float = 2.0) -
         f"the graph start gains {train_gain:.4f} on training data, {times} the {valid_gain:.4f} on "
         "validation: the graph knows the training targets; start with how = 'earlier' or 'crossfit'"
     )
+
+
+def _stopped(trained: list[Embeddings]) -> str:
+    """Why the trainings stopped: time, where it ended any of them."""
+    reasons = [str(each.report.get("stopped", "")) for each in trained]
+    return "time" if "time" in reasons else reasons[0]
 
 
 def _folds(num_users: int, num_folds: int, seed: int) -> IntArray:

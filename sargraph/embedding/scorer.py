@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,7 +29,14 @@ class UDITSRScorer:
 
     name = "uditsr"
 
-    def __init__(self, module: UDITSR, tables: UDITSRTables, query_terms: Tensor) -> None:
+    def __init__(
+        self,
+        module: UDITSR,
+        tables: UDITSRTables,
+        query_terms: Tensor,
+        parents: Mapping[str, str] | None = None,
+    ) -> None:
+        self.parents = dict(parents or {})
         self._module = module
         self._tables = tables
         self._query_terms = query_terms

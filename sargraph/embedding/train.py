@@ -103,6 +103,7 @@ def _without_times(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parents(graph: Graph) -> dict[str, str]:
-    """The graph, and the events it was built from, so that nobody judges by others."""
-    found = {"graph": graph.content_hash, "events": graph.parents.get("events", "")}
+    """The graph, and the events and split it was built from, so that nobody judges by others."""
+    found = {"graph": graph.content_hash}
+    found |= {role: graph.parents.get(role, "") for role in ("events", "split")}
     return {role: digest for role, digest in found.items() if digest}

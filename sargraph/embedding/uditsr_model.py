@@ -152,7 +152,8 @@ class UDITSRModel(EmbeddingModel):
             intent=_intent_tables(module),
             layers=[],
         )
-        return UDITSRScorer(module, tables, torch.tensor(embeddings.weights["query_terms"]))
+        terms = torch.tensor(embeddings.weights["query_terms"])
+        return UDITSRScorer(module, tables, terms, embeddings.parents)
 
     @classmethod
     def demand_from(cls, embeddings: Embeddings, user: IntArray, item: IntArray) -> FloatArray:

@@ -47,7 +47,8 @@ def add_virtual_queries(graph: Graph, embeddings: Embeddings, k: int = 5) -> Gra
         confidence=cosine[of_edge, 0],
         model=embeddings.model,
     )
-    parents = {"graph": graph.content_hash, "embeddings": embeddings.content_hash}
+    own = {"graph": graph.content_hash, "embeddings": embeddings.content_hash}
+    parents = {**graph.parents, **own}
     return replace(graph, virtual=virtual, parents=parents, content_hash="")
 
 

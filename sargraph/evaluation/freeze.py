@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,19 @@ _HEAD = """\
 """
 
 
-def freeze(protocols: Protocol | Iterable[Protocol], path: Path | str) -> str:
+def freeze(
+    protocols: Protocol | Iterable[Protocol],
+    path: Path | str,
+    claims: Sequence[Mapping[str, str | int]] = (),
+) -> str:
     """Write protocols to a TOML file (or to `protocol.toml` in a folder); returns their hash.
 
-    Call it before any test request is made. Where the file exists and holds equal protocols, in
-    any order, nothing is written; the hash is that of the file. Raises BadInputError: the file
-    holds others (the line says what changed), no protocol, one twice; ArtifactError: the file
-    cannot be read or was edited. The file appears whole or not at all.
+    `claims` holds what is to be shown: flat tables, such as model, baseline, metric and the hash of
+    the protocol that decides. Call it before any test request is made. Where the file exists and
+    holds equal protocols and claims, in any order, nothing is written; the hash is that of the
+    file. Raises BadInputError: the file holds others (the line says what changed), no protocol,
+    one twice; ArtifactError: the file cannot be read or was edited. The file appears whole or not
+    at all.
     """
     given = [protocols] if isinstance(protocols, Protocol) else list(protocols)
     if len({protocol.hash for protocol in given}) != max(len(given), 1):
@@ -35,15 +42,15 @@ def freeze(protocols: Protocol | Iterable[Protocol], path: Path | str) -> str:
         raise BadInputError(f"got protocols {names} to freeze, expected one or more, each once")
     file = _file(path)
     if not file.exists():
-        _write(file, given)
-    frozen = read_frozen(file)
-    changes = _changes(frozen, given)
+        _write(file, given, claims)
+    frozen, data = read_frozen(file), read_toml(file)
+    changes = _changes(frozen, given) or _changed_claims(data.get("claim", []), claims)
     if changes:
         raise BadInputError(
             f"{file} was frozen with other protocols: {changes}; judge under the frozen ones, or "
             "start another evaluation in another folder"
         )
-    return _hash(read_toml(file)["protocol"])
+    return str(data["hash"])
 
 
 def read_frozen(path: Path | str) -> tuple[Protocol, ...]:
@@ -55,13 +62,14 @@ def read_frozen(path: Path | str) -> tuple[Protocol, ...]:
     file = _file(path)
     data = read_toml(file)
     tables = data.get("protocol")
-    if not isinstance(tables, list) or not tables or set(data) != {"hash", "protocol"}:
+    known = {"hash", "protocol"} | ({"claim"} & set(data))
+    if not isinstance(tables, list) or not tables or set(data) != known:
         raise ArtifactError(
             f"{file} holds {sorted(data)}, expected a hash and [[protocol]] tables; freeze again"
         )
-    if _hash(tables) != data["hash"]:
+    if _hash([*tables, *data.get("claim", [])]) != data["hash"]:
         raise ArtifactError(
-            f"{file} was edited: its protocols do not fit its hash; restore it, or judge anew"
+            f"{file} was edited: what it holds does not fit its hash; restore it, or judge anew"
         )
     return tuple(parse_config(Protocol, table, str(file)) for table in tables)
 
@@ -71,14 +79,17 @@ def _file(path: Path | str) -> Path:
     return path if path.suffix == ".toml" else path / FILE
 
 
-def _hash(tables: Sequence[dict[str, Any]]) -> str:
+def _hash(tables: Sequence[Mapping[str, Any]]) -> str:
     """Over the tables as they stand in the file: a later version with more fields reads it too."""
     return hash_of(sorted(hash_of(table) for table in tables))
 
 
-def _write(file: Path, protocols: Sequence[Protocol]) -> None:
+def _write(
+    file: Path, protocols: Sequence[Protocol], claims: Sequence[Mapping[str, str | int]]
+) -> None:
     tables = [f"[[protocol]]\n{protocol.to_toml()}" for protocol in protocols]
-    mark = _hash([protocol.model_dump(mode="json") for protocol in protocols])
+    tables += ["\n".join(["[[claim]]", *map(_line, claim.items()), ""]) for claim in claims]
+    mark = _hash([*(protocol.model_dump(mode="json") for protocol in protocols), *claims])
     text = "\n".join([f'{_HEAD}hash = "{mark}"\n', *tables])
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -94,6 +105,20 @@ def _write(file: Path, protocols: Sequence[Protocol]) -> None:
         pass
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _line(entry: tuple[str, str | int]) -> str:
+    name, value = entry
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _changed_claims(frozen: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> str:
+    """Which claims are not as they were frozen; empty where all are."""
+    old, new = ({hash_of(dict(claim)): claim for claim in each} for each in (frozen, given))
+    gone = [f"the claim {dict(old[key])} is gone" for key in old if key not in new]
+    return "; ".join(
+        [*gone, *(f"the claim {dict(new[key])} is new" for key in new if key not in old)]
+    )
 
 
 def _changes(frozen: Sequence[Protocol], given: Sequence[Protocol]) -> str:

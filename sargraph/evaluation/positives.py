@@ -8,11 +8,20 @@ from sargraph.core.ragged import Ragged
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray
 from sargraph.events.events import Events
+from sargraph.events.split import TRAIN, VALID, Split
 
 
 def known_positives(events: Events) -> Ragged:
     """User row -> distinct rows of the items the user ever chose, ascending. Cost: one sort."""
     return seen_items(events, np.ones(len(events), dtype=bool))
+
+
+def chosen_until_validation(events: Events, split: Split) -> Ragged:
+    """As `known_positives`, of training and validation alone: what validation may know.
+
+    Negatives that avoided test choices would let early stopping and tuning read the test part.
+    """
+    return seen_items(events, (split.part == TRAIN) | (split.part == VALID))
 
 
 def seen_items(events: Events, mask: BoolArray) -> Ragged:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from sargraph.core.artifact import hash_of
 from sargraph.core.config import Config, parse_config
 from sargraph.core.errors import DataError
 from sargraph.core.rng import make_rng
@@ -53,6 +55,12 @@ class Split:
     hidden: BoolArray
     twins: bool
     fates: dict[str, int]
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the parts and of what is hidden: equal hashes hold the same choices out."""
+        parts = hashlib.sha256(self.part.tobytes() + np.packbits(self.hidden).tobytes())
+        return hash_of({"parts": parts.hexdigest(), "twins": self.twins})
 
     @property
     def is_train(self) -> BoolArray:

@@ -34,6 +34,10 @@ Verb: TypeAlias = Literal[
 Relation: TypeAlias = Literal["belongs_to", "follows"]
 
 
+ALL_EVENTS = "none, all events"
+"""Stands for the split of a graph that holds every event."""
+
+
 class GraphConfig(Config):
     """Which edges are built from the events."""
 
@@ -81,10 +85,17 @@ def build_graph(
         name=events.name,
         time_kind=events.time_kind,
         cut=NO_TIME if split is None else split.cut_valid,
-        parents={"events": events.content_hash} if events.content_hash else {},
+        parents=_parents(events, split),
     )
     validate(graph)
     return graph
+
+
+def _parents(events: Events, split: Split | None) -> dict[str, str]:
+    """The events, and the split whose held-out choices the graph does not hold."""
+    of_split = ALL_EVENTS if split is None else split.content_hash
+    of_events = {"events": events.content_hash} if events.content_hash else {}
+    return {**of_events, "split": of_split}
 
 
 def _add_extra(edges: dict[EdgeType, EdgeTable], extra_edges: dict[EdgeType, EdgeTable]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sargraph
-from sargraph.core.artifact import hash_of, is_artifact
+from sargraph.core.artifact import MANIFEST, hash_file, hash_of, is_artifact
 from sargraph.core.errors import BadInputError
 
 T = TypeVar("T")
@@ -56,6 +56,23 @@ class Cells:
 def data_folder() -> Path:
     """Where real data lies: `$SARGRAPH_DATA`, or `../shared/data`."""
     return Path(os.environ.get("SARGRAPH_DATA", "../shared/data"))
+
+
+def hashed_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder of logs by its path; linked folders are entered once.
+
+    Manifests are left out: they say what the other files are.
+    """
+    found: dict[str, str] = {}
+    entered = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in entered else sorted(folders)
+        if real not in entered:
+            paths = [Path(place) / name for name in files if name != MANIFEST]
+            found |= {p.relative_to(folder).as_posix(): hash_file(p) for p in paths}
+        entered.add(real)
+    return dict(sorted(found.items()))
 
 
 def find_source(source: str, beside: Path) -> Path:

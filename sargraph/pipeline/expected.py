@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,21 @@ class Expected(Config):
     """The figures."""
 
 
-def compare_expected(path: Path, reports: Report | Mapping[str, Report]) -> list[str]:
+def compare_expected(
+    path: Path, reports: Report | Mapping[str, Report], seeds: Sequence[int] = (0,)
+) -> list[str]:
     """One line that says all figures stand, or a line for each that moved or is gone.
 
-    `reports`: the report of a run, or those of a grid by data set.
+    `reports`: the report of a run, or those of a grid by data set; `seeds`: those it was run with.
     """
     expected = parse_config(Expected, read_toml(path), str(path))
     named = {"": reports} if isinstance(reports, Report) else dict(reports)
     hashes = {"": expected.events} if isinstance(expected.events, str) else expected.events
     lines = []
+    if set(expected.seeds) != set(seeds):
+        lines.append(
+            f"got seeds {sorted(seeds)}, the expected figures are of {sorted(expected.seeds)}"
+        )
     for data, digest in hashes.items():
         if data not in named or named[data].parents.get("events") != digest:
             name = f"the events of {data}" if data else "the events"
@@ -66,7 +72,7 @@ def compare_expected(path: Path, reports: Report | Mapping[str, Report]) -> list
     return [*lines, *moved]
 
 
-def measured_toml(reports: Mapping[str, Report], seeds: tuple[int, ...]) -> str:
+def measured_toml(reports: Mapping[str, Report], seeds: Sequence[int]) -> str:
     """What was measured as the content of an `expected.toml`: all requests, HR and NDCG at 10.
 
     The tolerance is half the width of the interval, at least 0.005. Figures of too few requests

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from sargraph.core.errors import BadInputError
-from sargraph.core.progress import quiet
 from sargraph.core.scorer import Scorer
 from sargraph.evaluation.baselines.registry import baselines_for, build_baseline
-from sargraph.evaluation.evaluate import Result, evaluate_scorer
-from sargraph.evaluation.positives import known_positives
+from sargraph.evaluation.evaluate import Result
 from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.report import Report
 from sargraph.events.events import Events
-from sargraph.events.split import TEST, VALID, Split, requests_for, split_events
+from sargraph.events.split import TEST, Split, requests_for, split_events
 from sargraph.pipeline.config import EvaluateStage
-from sargraph.pipeline.questions import TASKS, Asking, Task, remembered
+from sargraph.pipeline.questions import TASKS, Asking, Task, parents_of, remembered
 from sargraph.pipeline.strongest import against_strongest
 
 FAST_BYTES = 5e8
@@ -46,13 +42,19 @@ def evaluate(
 
     Every arm answers the same requests with the same candidates: the target among sampled
     negatives for all requests, and among the whole catalogue (with and without seen items) for a
-    seeded choice. `search_models` are judged on search requests only. Without `split` the data
-    set's own is used. The mix of words and item neighbours is tuned on validation. The verdicts
-    hold every model against the strongest simple answer of its task and protocol.
+    seeded choice; derived queries also among the items of exactly the target's terms, which no
+    match of words can tell apart. `search_models` are judged on search requests only. Without
+    `split` the data set's own is used. The mix of words and item neighbours is tuned on validation.
+    The verdicts hold every model against the strongest simple answer of its task and protocol.
+
+    Raises BadInputError for a model that was fitted on another split of these events, and where
+    the split holds no choice out for test.
     """
-    split = split or split_events(events, seed=seed)
+    split = split or split_events(events)
     settings = settings or EvaluateStage()
     given = [models] if isinstance(models, Scorer) else list(models)
+    for model in (*given, *search_models):
+        _require_split(model, events, split)
     asking, notes = Asking(events, split), query_notes(events)
     results: list[Result] = []
     names: dict[Task, list[str]] = {}
@@ -63,7 +65,13 @@ def evaluate(
         simple, left_out = baselines(events, split, task)
         notes += left_out
         names[task] = [arm.name for arm in simple]
-        results += _answers((*simple, *given, *own), task, asking, protocols(settings, seed))
+        judged_by = [p for p in protocols_of(settings, seed, events) if p.what in ("both", task)]
+        results += _answers((*simple, *given, *own), task, asking, judged_by)
+    if not results:
+        raise BadInputError(
+            f"got a split of '{events.name}' without test requests, expected choices held out for "
+            "test; raise test_share, or give logs with longer histories"
+        )
     report = Report.from_results(
         results,
         title=title,
@@ -117,36 +125,22 @@ def protocols(settings: EvaluateStage, seed: int) -> list[Protocol]:
     return found
 
 
-def validator(
-    events: Events,
-    split: Split,
-    settings: EvaluateStage,
-    seed: int,
-    tasks: Sequence[Task] = TASKS,
-) -> Callable[[Scorer], float]:
-    """A function that judges a scorer on validation: mean NDCG@10 over the tasks.
+def protocols_of(settings: EvaluateStage, seed: int, events: Events) -> list[Protocol]:
+    """All that `evaluate` judges by; derived queries are also ranked within their ties."""
+    found = protocols(settings, seed)
+    if events.query_kind == "derived":
+        within = {"candidates": "within_tie", "what": "search", "seed": seed}
+        found.append(Protocol.model_validate({**within, "order_known": settings.order_known}))
+    return found
 
-    A seeded choice of `validation_requests` per task is fixed once, for all arms, each ranked
-    among sampled negatives or in the whole catalogue as the settings say.
-    """
-    is_full = settings.validation_candidates == "full"
-    protocol = Protocol(
-        name="validation", part="valid", candidates=settings.validation_candidates,
-        num_negatives=99 if is_full else settings.num_negatives, num_bootstrap=100,
-        max_requests=settings.validation_requests, seed=seed,
-    )  # fmt: skip
-    known = known_positives(events)
-    asked = [requests_for(events, split, VALID, task) for task in tasks]
 
-    def validate(scorer: Scorer) -> float:
-        with quiet():
-            scores = [
-                evaluate_scorer(
-                    scorer, requests, len(events.items), known=known, protocol=protocol
-                ).mean("NDCG@10")
-                for requests in asked
-                if len(requests)
-            ]
-        return float(np.mean(scores)) if scores else 0.0
-
-    return validate
+def _require_split(model: Scorer, events: Events, split: Split) -> None:
+    """Refuse a model that learned from choices which this split holds out."""
+    parents = parents_of(model)
+    known = parents.get("split", split.content_hash)
+    if parents.get("events", "") == events.content_hash and known != split.content_hash:
+        raise BadInputError(
+            f"'{model.name}' was fitted on another split of '{events.name}' ({known[:16]}) than "
+            f"this one ({split.content_hash[:16]}), so that it may know what is asked; give the "
+            "split it was fitted on, or fit it on this one"
+        )

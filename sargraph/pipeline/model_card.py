@@ -148,4 +148,5 @@ def _text(value: object) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".")
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_text(inner)}" for name, inner in value.items())
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_number else str(value)

@@ -19,7 +19,8 @@ from sargraph.events.events import Events
 from sargraph.events.split import split_events
 from sargraph.graph.graph import Graph
 from sargraph.pipeline.config import EvaluateStage
-from sargraph.pipeline.judge import evaluate, validator
+from sargraph.pipeline.judge import evaluate
+from sargraph.pipeline.validation import validator
 from sargraph.sequence.sequence_model import SequenceModel
 from sargraph.sequence.train import fit_sequence
 

@@ -12,7 +12,12 @@ from sargraph.core.ragged import Ragged
 from sargraph.core.scorer import Requests, Scorer, VectorScorer
 from sargraph.core.types import BoolArray, FloatArray, IntArray
 from sargraph.evaluation.evaluate import Result, evaluate_scorer
-from sargraph.evaluation.positives import chosen_before, known_positives, seen_items
+from sargraph.evaluation.positives import (
+    chosen_before,
+    chosen_until_validation,
+    known_positives,
+    seen_items,
+)
 from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.slates import Slates, slate_requests
 from sargraph.evaluation.slices import request_slices
@@ -59,7 +64,7 @@ class Asking:
         return Questions(
             requests=requests,
             num_items=len(events.items),
-            known=self._known,
+            known=self._known(protocol.part),
             seen=self._seen(protocol.part),
             popularity=self._popularity,
             slices=request_slices(events, split, requests),
@@ -68,8 +73,14 @@ class Asking:
             chosen_before=chosen_before(events, split.visible, requests) if is_new else None,
         )
 
+    def _known(self, part: str) -> Ragged:
+        """Pairs that are no negatives; what validation asks must not depend on the test part."""
+        if part == "test":
+            return self._chosen_ever
+        return chosen_until_validation(self.events, self.split)
+
     @cached_property
-    def _known(self) -> Ragged:
+    def _chosen_ever(self) -> Ragged:
         return known_positives(self.events)
 
     def _seen(self, part: str) -> Ragged:
@@ -151,9 +162,15 @@ def remembered(scorer: Scorer) -> Scorer:
     return scorer if isinstance(scorer, VectorScorer) else Remembered(scorer)
 
 
+def parents_of(scorer: Scorer) -> dict[str, str]:
+    """Content hashes of what a scorer was made from, by role; empty where it does not say."""
+    return dict(getattr(scorer, "parents", {}))
+
+
 class Named:
     """A scorer under another name, so that two arms of one model can be told apart."""
 
     def __init__(self, name: str, scorer: Scorer) -> None:
         self.name = name
         self.score = scorer.score
+        self.parents = parents_of(scorer)

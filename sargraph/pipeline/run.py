@@ -13,6 +13,7 @@ import pandas as pd
 from sargraph.core.config import read_toml
 from sargraph.core.errors import BadInputError
 from sargraph.embedding.virtual import virtual_query_words
+from sargraph.evaluation.freeze import freeze
 from sargraph.evaluation.report import Report
 from sargraph.events.split import split_events
 from sargraph.pipeline import stages
@@ -21,6 +22,7 @@ from sargraph.pipeline.config import RunConfig, read_run
 from sargraph.pipeline.expected import compare_expected
 from sargraph.pipeline.grid.config import is_grid
 from sargraph.pipeline.grid.outcome import GridOutcome, plan_frame, plan_grid_file, run_grid_file
+from sargraph.pipeline.judge import protocols_of
 from sargraph.pipeline.page import Story, write_page
 from sargraph.pipeline.similar import neighbour_frame
 
@@ -53,6 +55,8 @@ def run(config: RunConfig, out: Path | str = "runs", *, beside: Path | str = "."
 
     Everything is kept in `out`/`config.name`; stages that finished with the same inputs are taken
     up again. Relative sources are looked for `beside` the configuration and in `$SARGRAPH_DATA`.
+    The protocols are frozen in the folder before a test request is made; BadInputError where it
+    was frozen with others.
     """
     folder = Path(out) / config.name
     cells = Cells(folder / "cells")
@@ -72,6 +76,7 @@ def run(config: RunConfig, out: Path | str = "runs", *, beside: Path | str = "."
     }
     index = stages.index_of(config, cells, events, split)
 
+    freeze(protocols_of(config.evaluate, config.seed, events), folder)
     report = stages.report_of(config, cells, events, split, embeddings, models)
     story = Story(
         config=config,
@@ -104,7 +109,7 @@ def run_file(
     outcome = run(config, out, beside=path.parent)
     expected = path.parent / "expected.toml"
     if expected.is_file() and not overrides:
-        outcome.remarks.extend(compare_expected(expected, outcome.report))
+        outcome.remarks.extend(compare_expected(expected, outcome.report, [config.seed]))
     return outcome
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from sargraph.core.artifact import MANIFEST, hash_file
 from sargraph.core.scorer import Scorer
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.embedding.scorer import scorer_of
@@ -24,10 +23,11 @@ from sargraph.graph.audit import audit
 from sargraph.graph.build import build_graph
 from sargraph.graph.graph import Graph
 from sargraph.neighbours.index import UserIndex, build_index
-from sargraph.pipeline.cells import Cells, find_source
+from sargraph.pipeline.cells import Cells, find_source, hashed_files
 from sargraph.pipeline.config import RunConfig
-from sargraph.pipeline.judge import evaluate, validator
+from sargraph.pipeline.judge import evaluate
 from sargraph.pipeline.questions import Named
+from sargraph.pipeline.validation import validator
 from sargraph.sequence.sequence_model import SequenceModel
 from sargraph.sequence.train import fit_sequence
 
@@ -49,10 +49,9 @@ def raw_logs(config: RunConfig, cells: Cells, beside: Path) -> Path:
 def events_of(config: RunConfig, cells: Cells, logs: Path) -> Events:
     """Raw logs to events."""
     recipe = read_recipe(config.ingest.recipe)
-    files = sorted(p for p in logs.rglob("*") if p.is_file() and p.name != MANIFEST)
     inputs = {
         "recipe": recipe.model_dump(mode="json"),
-        "files": {p.relative_to(logs).as_posix(): hash_file(p) for p in files},
+        "files": hashed_files(logs),
         "seed": config.seed,
     }
     return cells.get(
@@ -76,8 +75,10 @@ def embeddings_of(
 ) -> Embeddings:
     """Graph to embeddings, stopped early by the validation part."""
     stage = config.train
-    inputs = {"graph": graph.content_hash, "train": stage.model_dump(mode="json"),
-              "validation": _validation(config), "seed": config.seed}  # fmt: skip
+    inputs = {
+        **_split_inputs(config, events), "graph": graph.content_hash,
+        "train": stage.model_dump(mode="json"), "validation": _validation(config),
+    }  # fmt: skip
 
     def make(path: Path) -> Embeddings:
         trained = train(
@@ -147,8 +148,10 @@ def report_of(
     models: dict[str, SequenceModel],
 ) -> Report:
     """Held-out choices to figures: baselines, the embedding model, each sequence model."""
+    title = config.title or config.name
     inputs = {
         **_split_inputs(config, events),
+        "title": title,
         "evaluate": config.evaluate.model_dump(mode="json"),
         "arms": [embeddings.content_hash, *((n, m.content_hash) for n, m in models.items())],
     }
@@ -158,7 +161,7 @@ def report_of(
         arms += [Named(name, model) for name, model in models.items()]
         found = evaluate(
             arms, events, split, settings=config.evaluate, seed=config.seed,
-            title=config.title or config.name,
+            title=title,
             search_models=_without_untimed(models, events) if config.evaluate.hide_untimed else [],
         )  # fmt: skip
         return found.save(path)

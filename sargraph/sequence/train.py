@@ -83,7 +83,7 @@ def _fresh(
         config = family.with_dim(config, init.dim)
     module: nn.Module = family.build(events, config, seed)
     report: InitReport = {}
-    parents = {"events": events.content_hash}
+    parents = {"events": events.content_hash, "split": split.content_hash}
     if init is not None:
         tables = family.id_tables(module)
         report = start_from(tables, events.vocabularies, init, config.init_scale)

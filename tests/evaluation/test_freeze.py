@@ -47,6 +47,34 @@ def test_other_protocols_are_refused_by_what_changed(tmp_path, protocols, line):
     assert (tmp_path / "protocol.toml").read_text() == text
 
 
+CLAIM = {"model": "a", "baseline": 'the "best"', "min_users": 100, "protocol": FULL.hash}
+
+
+def test_claims_are_frozen_beside_the_protocols(tmp_path):
+    mark = freeze([SAMPLED, FULL], tmp_path, [CLAIM, {**CLAIM, "model": "b"}])
+    assert read_frozen(tmp_path) == (SAMPLED, FULL)
+    assert freeze([FULL, SAMPLED], tmp_path, [{**CLAIM, "model": "b"}, CLAIM]) == mark
+    assert freeze([SAMPLED, FULL], tmp_path / "bare.toml") != mark
+
+
+@pytest.mark.parametrize(
+    ("claims", "line"),
+    [
+        ([], "is gone"),
+        ([{**CLAIM, "min_users": 2}], "is gone; the claim .* is new"),
+        ([CLAIM, {**CLAIM, "model": "b"}], "is new"),
+    ],
+)
+def test_other_claims_are_refused(tmp_path, claims, line):
+    freeze([SAMPLED], tmp_path, [CLAIM])
+    with pytest.raises(BadInputError, match=line):
+        freeze([SAMPLED], tmp_path, claims)
+    file = tmp_path / "protocol.toml"
+    file.write_text(file.read_text().replace("min_users = 100", "min_users = 2"))
+    with pytest.raises(ArtifactError, match="was edited"):
+        freeze([SAMPLED], tmp_path, [{**CLAIM, "min_users": 2}])
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

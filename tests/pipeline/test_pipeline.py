@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sargraph.core.artifact import writing
 from sargraph.core.config import apply_overrides, parse_config
 from sargraph.core.errors import BadInputError, ConfigError
-from sargraph.events.split import SplitConfig, split_events
-from sargraph.pipeline.cells import Cells, find_source
+from sargraph.embedding.init_from import init_embeddings
+from sargraph.embedding.scorer import scorer_of
+from sargraph.embedding.train import train
+from sargraph.events.split import TEST, TRAIN, VALID, SplitConfig, split_events
+from sargraph.graph.build import build_graph
+from sargraph.pipeline.cells import Cells, find_source, hashed_files
 from sargraph.pipeline.config import EvaluateStage, RunConfig, read_run
 from sargraph.pipeline.expected import compare_expected
-from sargraph.pipeline.judge import evaluate, protocols, validator
-from sargraph.pipeline.questions import Remembered
+from sargraph.pipeline.judge import evaluate, protocols
+from sargraph.pipeline.questions import Named, Remembered
 from sargraph.pipeline.run import run
+from sargraph.pipeline.validation import validator
+from sargraph.sequence.train import fit_sequence
 from sargraph.testing.events import random_events
 
 TINY = {
@@ -70,6 +78,44 @@ def test_a_changed_late_setting_leaves_early_stages_alone(tmp_path):
     assert spent["model-graph"] > 0
 
 
+def test_another_split_of_the_same_training_part_trains_anew(tmp_path):
+    """Early stopping looks at the validation part, which moved."""
+    cuts = ({"valid_share": 0.1, "test_share": 0.1}, {"valid_share": 0.15, "test_share": 0.05})
+    spent = [
+        run(parse_config(RunConfig, {**TINY, "split": cut, "name": name}, "tiny"), tmp_path).seconds
+        for cut, name in zip(cuts, ("one", "two"), strict=True)
+    ]
+    assert spent[1]["embeddings"] > 0
+    assert (
+        run(parse_config(RunConfig, {**TINY, "title": "B"}, "tiny"), tmp_path).report.title == "B"
+    )
+    other = {**TINY, "split": cuts[0], "title": "C"}
+    (tmp_path / "tiny" / "cells").rename(tmp_path / "kept")
+    (tmp_path / "one" / "cells").rename(tmp_path / "tiny" / "cells")
+    again = run(parse_config(RunConfig, other, "tiny"), tmp_path)
+    assert again.seconds["embeddings"] == 0 and again.report.title == "C"
+
+
+def test_the_protocols_of_a_run_are_frozen_before_it_asks(tmp_path):
+    run(parse_config(RunConfig, TINY, "tiny"), tmp_path)
+    assert (tmp_path / "tiny" / "protocol.toml").is_file()
+    changed = apply_overrides(TINY, ["evaluate.num_negatives=9"])
+    with pytest.raises(BadInputError, match="frozen with other protocols"):
+        run(parse_config(RunConfig, changed, "tiny"), tmp_path)
+
+
+def test_files_behind_a_link_are_hashed_and_links_in_a_circle_end(tmp_path):
+    logs, real = tmp_path / "logs", tmp_path / "real"
+    logs.mkdir()
+    real.mkdir()
+    (real / "a.csv").write_text("1")
+    (logs / "part").symlink_to(real)
+    (real / "back").symlink_to(logs)
+    first = hashed_files(logs)
+    (real / "a.csv").write_text("2")
+    assert list(first) == ["part/a.csv"] and hashed_files(logs) != first
+
+
 def test_cells_with_other_inputs_are_other_cells(tmp_path):
     cells, made = Cells(tmp_path), []
 
@@ -117,6 +163,46 @@ def test_what_does_not_fit_is_a_note(events, monkeypatch):
     report = evaluate([], events, split_events(events), settings=LOOSE)
     assert "EASE" not in set(report.frame["model"])
     assert any(note.startswith("left out: EASE on") for note in report.notes)
+
+
+def test_a_model_that_was_fitted_on_another_split_is_refused(events):
+    split, other = (split_events(events, SplitConfig(test_share=share)) for share in (0.1, 0.3))
+    embeddings = train(build_graph(events, split), "bpr", {"dim": 4, "num_epochs": 1})
+    evaluate(scorer_of(embeddings), events, split, settings=LOOSE)
+    for arm in (scorer_of(embeddings), Named("again", scorer_of(embeddings))):
+        with pytest.raises(BadInputError, match="fitted on another split"):
+            evaluate(arm, events, other, settings=LOOSE)
+    of_all = train(build_graph(events), "bpr", {"dim": 4, "num_epochs": 1})
+    with pytest.raises(BadInputError, match=r"another split .*\(none, all events\)"):
+        evaluate(scorer_of(of_all), events, split, settings=LOOSE)
+    fit = {"model": {"dim": 4, "max_events": 5}, "fit": {"num_epochs": 1}}
+    model = fit_sequence(events, split, "sasrec", config=fit)
+    with pytest.raises(BadInputError, match="'sasrec' was fitted on another split"):
+        evaluate([], events, other, settings=LOOSE, search_models=[model])
+    earlier = init_embeddings(events, split, "bpr", {"dim": 4, "num_epochs": 1}).embeddings
+    evaluate(scorer_of(earlier), events, split, settings=LOOSE)
+
+
+def test_derived_queries_are_also_ranked_within_their_ties(events):
+    split = split_events(events, SplitConfig())
+    derived = replace(events, query_kind="derived")
+    frame = evaluate([], derived, split, settings=LOOSE).frame
+    assert set(frame[frame["candidates"] == "within tie"]["task"]) == {"search"}
+    assert "within tie" not in set(evaluate([], events, split, settings=LOOSE).frame["candidates"])
+
+
+def test_a_split_that_holds_nothing_out_is_named(events):
+    split = split_events(events, SplitConfig(test_share=0.0, valid_share=0.1))
+    nothing = replace(split, part=np.where(split.part == TEST, VALID, split.part).astype(np.int8))
+    with pytest.raises(BadInputError, match="without test requests"):
+        evaluate(Constant(), events, nothing, settings=LOOSE)
+
+
+def test_without_a_validation_request_there_is_no_validator(events):
+    split = split_events(events, SplitConfig())
+    nothing = replace(split, part=np.where(split.part == VALID, TRAIN, split.part).astype(np.int8))
+    assert validator(events, nothing, LOOSE, seed=0) is None
+    assert validator(events, split, LOOSE, seed=0) is not None
 
 
 def test_search_models_are_judged_on_search_alone(events):
@@ -176,6 +262,7 @@ def test_expected_figures_stand_or_are_named(events, tmp_path):
     assert "not those" in lines[0] and "all 1 expected figures stand" in lines[1]
     path.write_text('events = "x"\nseeds = [0]\n' + figure.format("constant", 0.2)
                     + figure.format("gone", 0.2))  # fmt: skip
+    assert compare_expected(path, report, [0, 1])[0].startswith("got seeds [0, 1], the expected")
     lines = compare_expected(path, report)
     assert lines[1].startswith("moved: search, constant") and lines[2].startswith("missing:")
 

@@ -17,7 +17,7 @@ from sargraph.evaluation.baselines.most_clicked import MostClicked
 from sargraph.evaluation.baselines.term_lexical import TermLexical
 from sargraph.evaluation.baselines.term_match import TermMatch
 from sargraph.evaluation.evaluate import evaluate_scorer
-from sargraph.evaluation.positives import known_positives
+from sargraph.evaluation.positives import chosen_until_validation
 from sargraph.evaluation.protocol import Protocol
 from sargraph.events.events import Events
 from sargraph.events.split import VALID, Split, requests_for
@@ -72,7 +72,7 @@ def validation_ndcg(
     requests = requests_for(events, split, VALID, task)
     if len(requests) == 0:
         return None
-    known = known_positives(events)
+    known = chosen_until_validation(events, split)
     protocol = Protocol(candidates="full", part="valid", max_requests=max_requests, seed=seed)
 
     def validate(scorer: Scorer) -> float:

@@ -66,6 +66,25 @@ class TermMatchConfig(Config):
     """An item has the terms of the training queries that led to it, too."""
 
 
+_CONFIGS: dict[str, type[Config]] = {
+    "popularity": PopularityConfig,
+    "item_knn": ItemKNNConfig,
+    "ease": EASEConfig,
+    "als": ALSConfig,
+    "bm25": BM25Config,
+    "term_match": TermMatchConfig,
+    "item_given_term": BackoffConfig,
+    "source_terms": BackoffConfig,
+    "mix": BestMixConfig,
+}
+
+
+def check_settings(name: str, settings: dict[str, Any]) -> None:
+    """Raise ConfigError for an unknown baseline, or settings that it does not have."""
+    BASELINES.get(name)
+    parse_config(_CONFIGS.get(name, NoSettings), settings, f"baseline '{name}'")
+
+
 def build_baseline(name: str, events: Events, split: Split, **settings: Any) -> Scorer:
     """Fit the baseline called `name` on the training part of the split.
 

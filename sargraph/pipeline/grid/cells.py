@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sargraph.core.artifact import Manifest, read_manifest, writing
+from sargraph.core.artifact import is_artifact, read_manifest, writing
 from sargraph.core.errors import ConfigError, SargraphError
 from sargraph.core.progress import progress
 from sargraph.evaluation.evaluate import Result
@@ -17,9 +17,9 @@ from sargraph.pipeline.grid.arms import Arm, arm_inputs, arm_of
 from sargraph.pipeline.grid.config import GridConfig
 from sargraph.pipeline.grid.cost import Cost, measured
 from sargraph.pipeline.grid.data import DataSet
-from sargraph.pipeline.grid.fits import is_cut_short
 from sargraph.pipeline.grid.kinds import protocols_for
 from sargraph.pipeline.grid.store import COST, Store, locked, read_cost, write_cost
+from sargraph.pipeline.grid.trained import is_cut_short
 from sargraph.pipeline.questions import Task, remembered
 
 log = logging.getLogger("sargraph")
@@ -111,7 +111,8 @@ def _judged(config: GridConfig, cell: Cell, data: DataSet, store: Store) -> Judg
     arm = arm_of(config, cell.model, cell.seed, data, store)
     results, cost = measured(lambda: _judge(config, cell, data, arm))
     about = {"cell": cell.inputs(config, data), "training": arm.training,
-             "model": arm.path.name if arm.path else None}  # fmt: skip
+             "model": arm.path.name if arm.path else None,
+             "model_hash": _hash_of_model(arm.path)}  # fmt: skip
 
     def save(path: Path) -> Judged | None:
         parents = {"events": data.content_hash}
@@ -141,11 +142,22 @@ def _judge(config: GridConfig, cell: Cell, data: DataSet, arm: Arm) -> list[Resu
     return results
 
 
+def is_finished(config: GridConfig, cell: Cell, about: dict[str, Any], store: Store) -> bool:
+    """False where a stored cell's training may go on, or its model was trained on since."""
+    if is_cut_short(about["training"], config, cell.model):
+        return False
+    path = store.folder / about["model"] if about["model"] else None
+    return path is None or not is_artifact(path) or _hash_of_model(path) == about.get("model_hash")
+
+
+def _hash_of_model(path: Path | None) -> str | None:
+    return read_manifest(path, verify=False).content_hash if path else None
+
+
 def _load(config: GridConfig, cell: Cell, path: Path, store: Store) -> Judged | None:
-    """The finished cell under its label here, or None where its training may go on."""
-    manifest: Manifest = read_manifest(path, KIND)
-    about = manifest.config
-    if is_cut_short(about["training"], config.seconds(cell.model)):
+    """The finished cell under its label here, or None where it is to be made again."""
+    about = read_manifest(path, KIND).config
+    if not is_finished(config, cell, about, store):
         return None
     label = config.label(cell.model)
     results = load_results(path / JUDGEMENTS) if (path / JUDGEMENTS).is_dir() else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -14,10 +15,12 @@ from sargraph.evaluation.summary import Row, frame_of
 from sargraph.evaluation.verdicts import VERDICT_COLUMNS, correct_together, verdict_row
 from sargraph.pipeline.grid.cells import LeftOut
 from sargraph.pipeline.grid.config import Claim, GridConfig
-from sargraph.pipeline.grid.kinds import protocols_for
+from sargraph.pipeline.grid.kinds import is_seeded, protocols_for
 from sargraph.pipeline.questions import TASKS
 
 COLUMNS = {"data": str, **VERDICT_COLUMNS}
+SEEDS = 5
+"""Training seeds that a claim about a kind of model needs."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Case:
 def cases_of(config: GridConfig, data: str) -> list[Case]:
     """The claims on a data set that both of its models are for."""
     cases = []
-    for claim in _claims(config):
+    for claim in claims_of(config):
         if claim.data and data not in claim.data:
             continue
         protocol = _deciding(config, claim, data)
@@ -71,7 +74,36 @@ def corrected(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).astype(COLUMNS)
 
 
-def _claims(config: GridConfig) -> Iterator[Claim]:
+def with_seeds_named(config: GridConfig, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts with a reason where a model that learns from chance has under five seeds."""
+    found = verdicts.copy()
+    learned = {config.label(n) for n, part in config.models.items() if is_seeded(part.model)}
+    for place, row in enumerate(found.to_dict("records")):
+        pairs = ((row["model"], row["seeds"]), (row["baseline"], row["baseline_seeds"]))
+        seeds = min((int(count) for name, count in pairs if name in learned), default=SEEDS)
+        if seeds < SEEDS:
+            note = f"{seeds} training seed(s): of these trained models, not of their kind"
+            found.loc[place, "reason"] = "; ".join(filter(None, [row["reason"], note]))
+    return found
+
+
+def claims_table(config: GridConfig) -> list[dict[str, Any]]:
+    """All that decides the claims, to be frozen: who, against whom, by what, in which protocol."""
+    return [
+        {
+            "data": data,
+            **case.claim.model_dump(include={"model", "baseline", "task", "metric"}),
+            "protocol": case.protocol.hash,
+            "min_requests": config.min_requests,
+            "min_users": config.min_users,
+        }
+        for data in config.data
+        for case in cases_of(config, data)
+    ]
+
+
+def claims_of(config: GridConfig) -> Iterator[Claim]:
+    """All claims: every model against its task's baseline, then the pairs."""
     claims = config.claims
     for task in TASKS:
         baseline = claims.baseline.get(task)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sargraph.core.config import Config, apply_overrides, parse_config, read_toml
 from sargraph.evaluation.protocol import Protocol
@@ -14,6 +14,15 @@ from sargraph.events.split import SplitConfig
 from sargraph.graph.build import GraphConfig
 from sargraph.pipeline.grid.checks import check_grid
 from sargraph.pipeline.questions import TASKS, Task
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(f"got seeds {list(seeds)}, expected each once")
+    return seeds
+
+
+Seeds = Annotated[tuple[int, ...], AfterValidator(_distinct)]
 
 
 class DataPart(Config):
@@ -34,6 +43,12 @@ class DataPart(Config):
     seed: int = 0
     """Seed of what is drawn in reading and splitting; the same for every model and seed."""
 
+    @model_validator(mode="after")
+    def _one_source(self) -> DataPart:
+        if self.source and self.simulate is not None:
+            raise ValueError("got source and simulate, expected one of them")
+        return self
+
 
 class ModelPart(Config):
     """One model of the grid, with its settings."""
@@ -48,7 +63,7 @@ class ModelPart(Config):
     """The tasks it is judged on; none for one that only starts others."""
     data: tuple[str, ...] = ()
     """The data sets it is fitted on; empty = all."""
-    seeds: tuple[int, ...] = ()
+    seeds: Seeds = ()
     """Its seeds; empty = those of the grid or, named in a claim, of the claims."""
     init: str = ""
     """Embedding model of this grid that starts a sequence model's tables; empty = random."""
@@ -112,7 +127,7 @@ class Claims(Config):
     """By task, the name of the protocol that decides; the first that applies where left out."""
     pairs: tuple[Claim, ...] = ()
     """Single claims, as tables or as [model, baseline, task, metric]."""
-    seeds: tuple[int, ...] = ()
+    seeds: Seeds = ()
     """Seeds of the models named in a claim that learn from random starts."""
 
     @field_validator("pairs", mode="before")
@@ -121,6 +136,8 @@ class Claims(Config):
         names = ("model", "baseline", "task", "metric")
         if not isinstance(pairs, list | tuple):
             return pairs
+        if any(isinstance(pair, list | tuple) and len(pair) > len(names) for pair in pairs):
+            raise ValueError(f"a pair is [{', '.join(names)}]; give more as a table")
         return [
             dict(zip(names, pair, strict=False)) if isinstance(pair, list | tuple) else pair
             for pair in pairs
@@ -147,7 +164,7 @@ class GridConfig(Config):
     """Heading of the report."""
     question: str = ""
     """What the experiment is to find out, in a sentence."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: Seeds = Field((0,), min_length=1)
     """Seeds of every model that no claim gives others."""
     data: dict[str, DataPart] = Field(min_length=1)
     """The data sets, by name."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sargraph.core.artifact import MANIFEST, hash_file, read_manifest
+from sargraph.core.artifact import read_manifest
 from sargraph.core.config import parse_config
 from sargraph.core.errors import ConfigError
 from sargraph.events.events import Events
@@ -15,7 +15,7 @@ from sargraph.events.ingest import ingest
 from sargraph.events.recipe import Recipe, read_recipe
 from sargraph.events.simulate import simulate
 from sargraph.events.split import Split, split_events
-from sargraph.pipeline.cells import find_source
+from sargraph.pipeline.cells import find_source, hashed_files
 from sargraph.pipeline.grid.config import DataPart
 from sargraph.pipeline.grid.store import Store, locked
 from sargraph.pipeline.questions import Asking
@@ -66,10 +66,9 @@ def open_data(name: str, part: DataPart, store: Store, beside: Path) -> DataSet:
     """
     logs = _logs(part, store, beside)
     recipe = recipe_of(name, part)
-    files = sorted(p for p in logs.rglob("*") if p.is_file() and p.name != MANIFEST)
     inputs = {
         "recipe": recipe.model_dump(mode="json"),
-        "files": {p.relative_to(logs).as_posix(): hash_file(p) for p in files},
+        "files": hashed_files(logs),
         "seed": part.seed,
     }
     path = store.path("events", inputs)

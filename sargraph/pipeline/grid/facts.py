@@ -13,6 +13,7 @@ from sargraph.pipeline.grid.cells import Judged
 from sargraph.pipeline.grid.config import GridConfig
 from sargraph.pipeline.grid.cost import Cost
 from sargraph.pipeline.grid.data import DataSet
+from sargraph.pipeline.grid.trained import time_note
 
 QUERY_KINDS = {
     "real": "real searches",
@@ -75,10 +76,8 @@ def facts_of_cell(config: GridConfig, judged: Judged) -> CellFacts:
     """What stays of a finished cell beside its results."""
     cell, training = judged.cell, judged.training
     limit = config.seconds(cell.model)
-    note = ""
-    if training.get("stopped") == "time":
-        note = f"training stopped by its {limit / 60:g} minutes"
-    elif judged.cost.cpu > limit:
+    note = time_note(training)
+    if not note and judged.cost.cpu > limit:
         note = f"took {judged.cost.cpu / 60:.1f} of {limit / 60:g} processor minutes"
     return CellFacts(
         data=cell.data,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sargraph.core.artifact import Manifest, read_manifest
+from sargraph.core.artifact import read_manifest
 from sargraph.core.errors import ArtifactError
 from sargraph.core.scorer import Scorer
 from sargraph.embedding.embeddings import Embeddings
@@ -25,8 +24,9 @@ from sargraph.pipeline.grid.data import DataSet
 from sargraph.pipeline.grid.kinds import kind_of
 from sargraph.pipeline.grid.starts import Start, cost_path, held_back
 from sargraph.pipeline.grid.store import Store, locked, read_cost, write_cost
-from sargraph.pipeline.judge import validator
+from sargraph.pipeline.grid.trained import is_cut_short, time_limit, training_of
 from sargraph.pipeline.questions import TASKS, Task
+from sargraph.pipeline.validation import validator
 from sargraph.sequence.sequence_model import SequenceModel
 from sargraph.sequence.train import fit_sequence
 
@@ -68,13 +68,16 @@ def fit_model(config: GridConfig, model: str, seed: int, data: DataSet, store: S
     Raises what training raises. A model that time stopped goes on where there is more time now.
     """
     path = store.path("fit", fit_inputs(config, model, seed, data))
-    part, seconds = config.models[model], config.seconds(model)
-    start = _start(config, part, seed, data, store)
+    start = _start(config, config.models[model], seed, data, store)
+
+    def is_short(training: dict[str, Any]) -> bool:
+        return is_cut_short(training, config, model)
+
     with locked(path):
-        found = store.take(path, lambda path: _finished(path, data, seconds))
+        found = store.take(path, lambda path: _finished(path, data, start, is_short))
         if found is None:
             store.sweep(path)
-            work = _Training(config, part, seed, data, store, start, path, seconds)
+            work = _Training(config, model, seed, data, store, start, path)
             found = work.finish()
     return Fitted(found.scorer, found.path, found.cost + start.cost, found.training)
 
@@ -85,13 +88,14 @@ def _start(config: GridConfig, part: ModelPart, seed: int, data: DataSet, store:
         return Start()
     if part.init_from == "graph":
         init = fit_model(config, part.init, seed, data, store)
-        return Start(Embeddings.load(init.path), cost=init.cost)
+        return Start(Embeddings.load(init.path), cost=init.cost, training=init.training)
     inputs = fit_inputs(config, part.init, seed, data)
     other = config.models[part.init]
     return held_back(
         part.init_from, other, inputs, seed, data, store,
-        settings=_with_limit(other.config, config.seconds(part.init)),
+        settings={**other.config, "max_seconds": time_limit(config, part.init)},
         validate=_validator(config, other, data),
+        is_short=lambda training: is_cut_short(training, config, part.init),
     )  # fmt: skip
 
 
@@ -100,17 +104,20 @@ class _Training:
     """One training: its model, data, start and the place of its artefact."""
 
     config: GridConfig
-    part: ModelPart
+    model: str
     seed: int
     data: DataSet
     store: Store
     start: Start
     path: Path
-    seconds: float
+
+    @property
+    def part(self) -> ModelPart:
+        return self.config.models[self.model]
 
     @property
     def checkpoint(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.checkpoint")
+        return _checkpoint(self.path)
 
     def finish(self) -> Fitted:
         """Train to the end or to the end of the time, save, and keep the cost beside."""
@@ -122,21 +129,22 @@ class _Training:
             self.store.damaged(self.checkpoint, str(error))
             _, cost = measured(self._work)
         write_cost(cost_path(self.path), cost)
-        found = _load(self.path, self.data)
+        found, _ = _load(self.path, self.data, self.start)
         if found.training["stopped"] != "time":
             self.checkpoint.unlink(missing_ok=True)
         return found
 
     def _work(self) -> None:
+        limit = {"max_seconds": time_limit(self.config, self.model)}
         if kind_of(self.part.model) == "embedding":
-            settings = _with_limit(self.part.config, self.seconds)
+            settings = {**self.part.config, **limit}
             graph = _graph(self.part, self.data, self.store)
             train(graph, self.part.model, settings, validate=self._validate(), **self._how()).save(
                 self.path
             )
             return
         nested = self.part.config
-        settings = {**nested, "fit": _with_limit(nested.get("fit", {}), self.seconds)}
+        settings = {**nested, "fit": {**nested.get("fit", {}), **limit}}
         fit_sequence(
             self.data.events, self.data.split, self.part.model, self.start.embeddings, settings,
             validate=self._validate(), loss_on=self.start.loss_on, **self._how(),
@@ -145,11 +153,13 @@ class _Training:
     def _how(self) -> dict[str, Any]:
         return {"seed": self.seed, "checkpoint": self.checkpoint, "resume": True}
 
-    def _validate(self) -> Callable[[Scorer], float]:
+    def _validate(self) -> Callable[[Scorer], float] | None:
         return _validator(self.config, self.part, self.data)
 
 
-def _validator(config: GridConfig, part: ModelPart, data: DataSet) -> Callable[[Scorer], float]:
+def _validator(
+    config: GridConfig, part: ModelPart, data: DataSet
+) -> Callable[[Scorer], float] | None:
     settings = EvaluateStage(
         validation_requests=config.validation_requests,
         validation_candidates=config.validation_candidates,
@@ -157,46 +167,38 @@ def _validator(config: GridConfig, part: ModelPart, data: DataSet) -> Callable[[
     return validator(data.events, data.split, settings, 0, _validated(part))
 
 
-def training_of(path: Path, manifest: Manifest) -> dict[str, Any]:
-    """How a saved model's training went: epochs, losses, best, why it stopped, seconds, limit."""
-    about = manifest.config
-    is_embedding = manifest.kind == "embeddings"
-    outcome = about["report"] if is_embedding else about["fitted"]
-    settings = about["training"] if is_embedding else about["training"].get("fit", {})
-    history = json.loads((path / "history.json").read_text(encoding="utf-8"))
-    losses = [entry["loss"] for entry in history] or [float("nan")]
-    names = ("best_epoch", "best_score", "stopped", "seconds")
-    return {
-        "epochs": len(history),
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
-        **{name: outcome.get(name) for name in names},
-        "max_seconds": settings.get("max_seconds"),
-    }
-
-
-def is_cut_short(training: dict[str, Any], seconds: float) -> bool:
-    """True where time ended a training that may take more time now."""
-    return training.get("stopped") == "time" and seconds > (training.get("max_seconds") or 0)
-
-
-def _finished(path: Path, data: DataSet, seconds: float) -> Fitted | None:
-    """The finished model, or None where it may go on."""
-    found = _load(path, data)
-    if is_cut_short(found.training, seconds):
+def _finished(
+    path: Path, data: DataSet, start: Start, is_short: Callable[[dict[str, Any]], bool]
+) -> Fitted | None:
+    """The finished model, or None where it may go on or began with another start."""
+    found, begun_with = _load(path, data, start)
+    if start.embeddings is not None and begun_with != start.embeddings.content_hash:
+        log.info("%s: its start was trained on since, begins anew", path.name)
+        _checkpoint(path).unlink(missing_ok=True)
+        return None
+    if is_short(found.training):
         log.info("%s: stopped by time before, goes on", path.name)
         return None
     return found
 
 
-def _load(path: Path, data: DataSet) -> Fitted:
+def _checkpoint(path: Path) -> Path:
+    return path.with_name(f"{path.name}.checkpoint")
+
+
+def _load(path: Path, data: DataSet, start: Start) -> tuple[Fitted, str]:
+    """The model and the content hash of the embeddings it began with."""
     manifest = read_manifest(path)
     scorer: Scorer
     if manifest.kind == "embeddings":
         scorer = scorer_of(Embeddings.load(path))
     else:
         scorer = SequenceModel.load(path, data.events, data.split)
-    return Fitted(scorer, path, read_cost(cost_path(path)), training_of(path, manifest))
+    training = training_of(path, manifest)
+    if start.embeddings is not None:
+        training["start"] = start.training
+    found = Fitted(scorer, path, read_cost(cost_path(path)), training)
+    return found, manifest.parents.get("embeddings", "")
 
 
 def _graph(part: ModelPart, data: DataSet, store: Store) -> Graph:
@@ -220,8 +222,3 @@ def _validated(part: ModelPart) -> tuple[Task, ...]:
 
 def _needs_graph(part: ModelPart) -> bool:
     return kind_of(part.model) == "embedding"
-
-
-def _with_limit(settings: dict[str, Any], seconds: float) -> dict[str, Any]:
-    given = settings.get("max_seconds") or seconds
-    return {**settings, "max_seconds": min(given, seconds)}

@@ -60,12 +60,13 @@ def run_grid_file(
     found = run_grid(config, out, cells or out / "cells", beside=path.parent, command=command)
     page = grid_document(found).save(found.folder, "report")
     write_cards(found)
-    measured = measured_toml(found.reports, config.seeds)
+    seeds = sorted({cell.seed for cell in found.cells})
+    measured = measured_toml(found.reports, seeds)
     (found.folder / "measured.toml").write_text(measured, encoding="utf-8")
     remarks = [*_gaps(found), *found.verdict_lines()]
     expected = path.parent / "expected.toml"
     if expected.is_file() and not overrides:
-        remarks += compare_expected(expected, found.reports)
+        remarks += compare_expected(expected, found.reports, seeds)
     return GridOutcome(found, remarks, page)
 
 

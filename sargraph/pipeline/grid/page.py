@@ -124,11 +124,13 @@ def _task_blocks(
 ) -> Iterator[Block]:
     claimed = found.verdicts
     claimed = claimed[(claimed["data"] == data.name) & (claimed["task"] == rows["task"].iloc[0])]
-    marked = "" if claimed.empty else str(claimed["baseline"].iloc[0])
+    bases = list(dict.fromkeys(claimed["baseline"]))
+    marked = str(bases[0]) if bases else ""
     whole = rows[(rows["slice"] == "all") & (rows["metric"] == report.metric)]
     if whole["value"].notna().any():
         caption = f"{report.metric} with 95 % intervals over users."
-        caption += f" Dotted: {marked}, which the claims are held against." if marked else ""
+        first = ", the first that" if len(bases) > 1 else ", which"
+        caption += f" Dotted: {marked}{first} claims are held against." if marked else ""
         yield Plot(partial(arm_plot, whole, report.metric, marked), caption)
     for number, (candidates, part) in enumerate(rows.groupby("candidates", sort=False)):
         best = _best(part, report.metric)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sargraph.core.artifact import read_manifest
 from sargraph.core.errors import ArtifactError, ConfigError
-from sargraph.pipeline.grid.cells import KIND, Cell, LeftOut
+from sargraph.pipeline.grid.cells import KIND, Cell, LeftOut, is_finished
 from sargraph.pipeline.grid.config import GridConfig
 from sargraph.pipeline.grid.data import DataSet
 from sargraph.pipeline.grid.kinds import is_seeded, protocols_for, refusal
@@ -85,10 +86,10 @@ def plan_grid(config: GridConfig, datasets: Sequence[DataSet], store: Store) -> 
 def seeds_of(config: GridConfig, model: str) -> tuple[int, ...]:
     """The seeds of a model: its own, those of the claims, those of the grid, or one."""
     part, claims = config.models[model], config.claims
+    if not is_seeded(part.model):
+        return (part.seeds or config.seeds)[:1]
     if part.seeds:
         return part.seeds
-    if not is_seeded(part.model):
-        return config.seeds[:1]
     named = {name for claim in claims.pairs for name in (claim.model, claim.baseline)}
     is_named = model in named or bool(set(claims.baseline) & set(part.tasks))
     return claims.seeds if is_named and claims.seeds else config.seeds
@@ -108,19 +109,26 @@ def _tasks_of(config: GridConfig, model: str, data: DataSet) -> tuple[tuple[Task
     if part.tasks and not asked:
         return None, ""
     if part.tasks and not tasks:
-        return None, f"the test part has no requests of {' or '.join(asked)}"
+        return None, f"its protocols find no requests of {' or '.join(asked)}"
     return tasks, refusal(part.model, data.events, data.split, part.config)
 
 
 def _planned(config: GridConfig, cell: Cell, data: DataSet, store: Store, kin: _Kin) -> Planned:
     path = cell.path(config, data, store)
-    if store.is_there(path):
+    if store.is_there(path) and _is_finished(config, cell, path, store):
         return Planned(cell, True, 0.0, "there")
     part = config.models[cell.model]
     known = kin.seconds(part.model, part.config, data.content_hash)
     if known is None:
         return Planned(cell, False, config.seconds(cell.model) / 60, "ceiling")
     return Planned(cell, False, known / 60, "kin")
+
+
+def _is_finished(config: GridConfig, cell: Cell, path: Path, store: Store) -> bool:
+    """A damaged cell is not; what else it is to become shows when it is taken up."""
+    with suppress(ArtifactError, KeyError):
+        return is_finished(config, cell, read_manifest(path, KIND, verify=False).config, store)
+    return False
 
 
 class _Kin:

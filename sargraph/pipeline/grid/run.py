@@ -15,10 +15,16 @@ from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.report import Report
 from sargraph.evaluation.report_text import verdict_line
 from sargraph.pipeline.grid.cells import Judged, LeftOut, judged_cells
-from sargraph.pipeline.grid.claims import corrected, judge_cases
+from sargraph.pipeline.grid.claims import (
+    claims_table,
+    corrected,
+    judge_cases,
+    with_seeds_named,
+)
 from sargraph.pipeline.grid.config import GridConfig
 from sargraph.pipeline.grid.data import DataSet, open_data
 from sargraph.pipeline.grid.facts import CellFacts, DataFacts, facts_of_cell, facts_of_data
+from sargraph.pipeline.grid.model_checks import check_models
 from sargraph.pipeline.grid.plan import Plan, plan_grid
 from sargraph.pipeline.grid.store import Store
 from sargraph.pipeline.judge import query_notes
@@ -76,9 +82,18 @@ def all_protocols(config: GridConfig) -> tuple[Protocol, ...]:
     return tuple(found.values())
 
 
+def open_all(config: GridConfig, store: Store, beside: Path) -> list[DataSet]:
+    """Read every data set into the store, or find it there."""
+    return [open_data(name, part, store, beside) for name, part in config.data.items()]
+
+
 def open_grid(config: GridConfig, store: Store, beside: Path) -> tuple[list[DataSet], Plan]:
-    """Read the data and plan the cells. Raises ConfigError for a grid over its budget."""
-    datasets = [open_data(name, part, store, beside) for name, part in config.data.items()]
+    """Read the data and plan the cells, counting their requests; nothing is asked or frozen.
+
+    Raises ConfigError for a grid over its budget, and for what `check_models` refuses.
+    """
+    check_models(config)
+    datasets = open_all(config, store, beside)
     return datasets, plan_grid(config, datasets, store)
 
 
@@ -89,11 +104,13 @@ def run_grid(
 
     The report goes to `out`/`config.name`, the cells to the folder `cells`, which all experiments
     share. Only one data set is in memory at a time. Raises what `open_grid` raises, and
-    BadInputError where the folder was frozen with other protocols.
+    BadInputError where the folder was frozen with other protocols or claims.
     """
     folder, store = out / config.name, Store(cells)
-    frozen = freeze(all_protocols(config), folder)
-    datasets, plan = open_grid(config, store, beside)
+    check_models(config)
+    datasets = open_all(config, store, beside)
+    frozen = freeze(all_protocols(config), folder, claims_table(config))
+    plan = plan_grid(config, datasets, store)
     for line in plan.lines():
         log.info("%s", line)
     gathered = _Gathered(left_out=list(plan.left_out))
@@ -103,7 +120,7 @@ def run_grid(
     return Found(
         config=config,
         reports=gathered.reports,
-        verdicts=corrected(gathered.verdicts),
+        verdicts=with_seeds_named(config, corrected(gathered.verdicts)),
         data=gathered.data,
         cells=gathered.cells,
         left_out=gathered.left_out,

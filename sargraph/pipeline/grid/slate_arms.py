@@ -27,6 +27,14 @@ class TouchedConfig(Config):
     """How the items that were not touched follow: in shown order, or as ties."""
 
 
+_CONFIGS: dict[str, type[Config]] = {"recently_touched": TouchedConfig}
+
+
+def check_slate_settings(name: str, settings: dict[str, Any]) -> None:
+    """Raise ConfigError for settings that the baseline does not have."""
+    parse_config(_CONFIGS.get(name, NoSettings), settings, f"baseline '{name}'")
+
+
 @SLATE_BASELINES.register("shown_order")
 def _shown_order(events: Events, split: Split, slates: Slates, **settings: Any) -> Scorer:
     parse_config(NoSettings, settings, "baseline 'shown_order'")

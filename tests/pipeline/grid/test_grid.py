@@ -169,7 +169,8 @@ def test_time_ends_a_training_and_more_time_goes_on_with_it(tmp_path):
     assert "stopped by its" in found.cells[0].note
     assert not run_grid(short, tmp_path, tmp_path / "cells").cells[0].is_new
     longer = grid(models=models, claims={}, budget={"cell_minutes": 1.0})
-    assert open_grid(longer, Store(tmp_path / "cells"), Path())[1].cells[0].is_there
+    planned = open_grid(longer, Store(tmp_path / "cells"), Path())[1].cells[0]
+    assert not planned.is_there and planned.minutes > 0
     found = run_grid(longer, tmp_path, tmp_path / "cells")
     assert found.cells[0].is_new and not found.cells[0].note
     assert not list((tmp_path / "cells").glob("*.checkpoint"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 
@@ -34,10 +35,24 @@ def test_each_start_is_an_arm_with_figures(run):
     assert starts.notna().all() and starts.nunique() == 3
 
 
-def test_starts_are_made_once(run):
+def test_starts_are_made_once(run, folder, monkeypatch):
     again = run[1]
     assert not any(cell.is_new for cell in again.cells) and not again.remarks
     assert again.reports["world"].frame.equals(run[0].reports["world"].frame)
+
+    def never(*_, **__):
+        raise AssertionError("a start was trained again")
+
+    monkeypatch.setattr("sargraph.pipeline.grid.starts.init_embeddings", never)
+    cells = folder / "copied"
+    shutil.copytree(folder / "cells", cells)
+    for path in [*cells.glob("cell-*"), *cells.glob("fit-*")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert cells_of(run_grid(again.config, folder / "other", cells)) == cells_of(again)
+
+
+def cells_of(found):
+    return {(cell.model, cell.epochs) for cell in found.cells}
 
 
 def test_a_start_that_holds_targets_back_leaves_fewer_to_the_loss(run, folder):
