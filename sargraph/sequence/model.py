@@ -29,7 +29,11 @@ class SequenceConfig(Config):
     learning_rate: float = Field(default=1e-3, gt=0)
     """Step size of Adam."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay; in tables it reaches only the rows that a step touches."""
+    """Decoupled weight decay of every weight that a step updates.
+
+    In UniSAR's tables that is only the rows that the step touches (row-wise Adam); in SASRec, whose
+    softmax moves the whole catalogue, it is every row of every table in every step (AdamW).
+    """
     init_scale: Literal["match_random", "as_is"] = "match_random"
     """Given vectors are scaled to the mean row norm of the random start, or taken as they are.
 

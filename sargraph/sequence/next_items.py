@@ -24,7 +24,8 @@ class NextItemBatch:
     """Some windows, and for each target the (row, slot) after which it came.
 
     `items` holds item rows, oldest first, -1 = padding; only real positions have targets, so the
-    loss sees no padding. `first_share` is the share of users who start with each item.
+    loss sees no padding. `first_share` is the share of each item among the choices that users
+    start with.
     """
 
     items: Int[Tensor, "batch slots"]
@@ -45,8 +46,12 @@ class NextItemData:
     stands in no history at prediction time. `seen` and `loss_on` bool [events] limit the choices
     that are read, and those that are targets.
 
-    `counts` tells how many choices are targets, first ones (they teach the empty history) and
-    left out as repeated. Raises DataError where no choice follows another.
+    Choices that follow nothing teach the empty history. They count whatever `loss_on` says: they
+    tell what users start with, of no user in particular, and a loss on later choices alone would
+    leave the empty history untaught.
+
+    `counts` tells how many choices are targets, first ones and left out as repeated. Raises
+    DataError where no choice follows another.
     """
 
     def __init__(
@@ -120,12 +125,12 @@ class NextItemData:
         is_target = (after != NO_ROW) & allowed & is_new
         counts = {
             "targets": int(is_target.sum()),
-            "first": int(((after == NO_ROW) & allowed).sum()),
+            "first": int((after == NO_ROW).sum()),
             "repeated": int((allowed & ~is_new).sum()),
         }
         places = np.flatnonzero(is_target)
         places = places[np.argsort(after[places], kind="stable")]
-        first = order[(after == NO_ROW) & allowed]
+        first = order[after == NO_ROW]
         return _cut(order, user, after[places], order[places], first, self.max_events, counts)
 
     def _order(self, rng: np.random.Generator) -> IntArray:

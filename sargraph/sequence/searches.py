@@ -9,6 +9,7 @@ import numpy as np
 from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.events.events import Events
+from sargraph.events.searches import search_numbers
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,9 @@ class Searches:
 
         A search without a chosen item keeps its query. Cost: O(events log events).
         """
-        rows = np.flatnonzero(events.is_search & (events.query != NO_ROW)).astype(np.int64)
-        number, num_searches = _number(events, rows)
-        of_event = np.full(len(events), NO_ROW, dtype=np.int64)
-        of_event[rows] = number
+        of_event = search_numbers(events)
+        rows = np.flatnonzero(of_event != NO_ROW).astype(np.int64)
+        number, num_searches = of_event[rows], int(of_event.max(initial=NO_ROW)) + 1
         query = np.full(num_searches + 1, NO_ROW, dtype=np.int64)
         query[number] = events.query[rows]
         seen = visible[rows]
@@ -58,18 +58,6 @@ class Searches:
         mask = np.zeros(len(self.of_event), dtype=np.bool_)
         mask[self.opened_by[self.opened_by != NO_ROW]] = True
         return mask
-
-
-def _number(events: Events, rows: IntArray) -> tuple[IntArray, int]:
-    """The search that each of the given events belongs to, and how many searches there are."""
-    session = events.session[rows]
-    alone = session == NO_ROW
-    session = np.where(alone, session.max(initial=0) + 1 + np.arange(len(rows)), session)
-    _, visit = np.unique(session, return_inverse=True)
-    _, visit = np.unique(visit * max(len(events.users), 1) + events.user[rows], return_inverse=True)
-    key = visit * max(len(events.queries), 1) + events.query[rows]
-    distinct, number = np.unique(key, return_inverse=True)
-    return number.astype(np.int64), len(distinct)
 
 
 def _clicks(

@@ -10,6 +10,7 @@ from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, BoolArray, FloatArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import Split
+from sargraph.testing.leak_chance import ConstantVectors
 
 
 @dataclass(frozen=True)
@@ -80,3 +81,24 @@ def trained_on_everything(events: Events, split: Split) -> Counting:
 def twin_reader(events: Events, split: Split) -> Counting:
     """Reads history as it may, but does not leave the target's own pair out of it."""
     return Counting(events, split.visible, strictly_before=True, name="twin reader")
+
+
+class TargetReader:
+    """Gives the point to the very item that the request holds as its target: always rank one."""
+
+    name = "target reader"
+
+    def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
+        """1 for the target, else 0, float32 [n, c]; -inf for padding."""
+        scores = (candidates == requests.target[:, None]).astype(np.float32)
+        return np.where(candidates == NO_ROW, np.float32(-np.inf), scores)
+
+
+class TargetVectors(ConstantVectors):
+    """Scores lists honestly, but its vectors, which rank whole catalogues, hold the target."""
+
+    name = "target vectors"
+
+    def encode(self, requests: Requests) -> FloatArray:
+        """The target as a number, float32 [n, 1]."""
+        return requests.target[:, None].astype(np.float32)

@@ -22,6 +22,7 @@ from sargraph.testing.leak_chance import assert_chance, assert_order_unread, pro
 from sargraph.testing.leak_edits import EDITS, World, is_edited, later
 from sargraph.testing.leak_graph import assert_no_reverse_edge, graph_columns
 from sargraph.testing.leak_modules import assert_every_parameter_trains
+from sargraph.testing.leak_target import assert_target_unread
 from sargraph.testing.leak_twins import assert_twin_unread, fixed_split
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "assert_future_unread",
     "assert_no_reverse_edge",
     "assert_order_unread",
+    "assert_target_unread",
     "assert_training_unread",
     "assert_twin_unread",
     "fixed_split",

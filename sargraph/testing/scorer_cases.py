@@ -13,6 +13,7 @@ from sargraph.core.types import NO_ROW, FloatArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import TEST, Split, SplitConfig, requests_for, split_events
 from sargraph.testing.events import random_events
+from sargraph.testing.leak_target import assert_target_unread
 
 Build = Callable[[Events, Split], Scorer]
 
@@ -108,15 +109,7 @@ def check_order_of_requests(build: Build, world: ScorerWorld) -> None:
 def check_target_is_not_read(build: Build, world: ScorerWorld) -> None:
     """Other targets leave every bit; where twins are removed, targets the user never met."""
     scorer = build(world.events, world.split)
-    scores = scorer.score(world.requests, world.candidates)
-    target = (world.requests.target + 1) % len(world.events.items)
-    rows = np.arange(len(world.requests))
-    if world.split.twins:
-        both = np.stack([world.requests.target, target])
-        rows = rows[~_has_met(world, both)]
-        assert len(rows)
-    changed = replace(world.requests, target=target).take(rows)
-    assert np.array_equal(scorer.score(changed, world.candidates[rows]), scores[rows])
+    assert_target_unread(scorer, world.requests, world.events, world.split)
 
 
 def check_no_requests(build: Build, world: ScorerWorld) -> None:
@@ -193,16 +186,6 @@ def edit_events(events: Events, rows: IntArray) -> Events:
 def scores_of(build: Build, world: ScorerWorld) -> FloatArray:
     """The scores of the world's candidates."""
     return build(world.events, world.split).score(world.requests, world.candidates)
-
-
-def _has_met(world: ScorerWorld, items: IntArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """True where the request's user has an event on any of the items [k, n]."""
-    pairs = set(zip(world.events.user.tolist(), world.events.item.tolist(), strict=True))
-    users = world.requests.user.tolist()
-    met = [
-        any((u, i) in pairs for i in row) for u, row in zip(users, items.T.tolist(), strict=True)
-    ]
-    return np.array(met, dtype=bool)
 
 
 def _joined(parts: list[Requests]) -> Requests:

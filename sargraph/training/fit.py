@@ -102,15 +102,16 @@ def fit(
     `step_bytes` is the caller's estimate of one step's activations, for the check of memory.
 
     Raises TrainingError when a loss, gradient norm, weight or score is not finite, or when memory
-    would not do (before the first step), BadInputError
+    would not do (before a checkpoint is read or a step taken), BadInputError
     for an epoch without batches, ArtifactError when the checkpoint is damaged or was written under
     another `fingerprint`.
     """
+    if next(model.parameters()).device.type == "cpu":
+        # Asked before loading, which takes the moments and best weights that the estimate holds.
+        check_memory(training_bytes(model, optimisers, step_bytes), label=label)
     state = TrainingState()
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         state = load_checkpoint(checkpoint, model, optimisers, fingerprint)
-    if next(model.parameters()).device.type == "cpu":
-        check_memory(training_bytes(model, optimisers, step_bytes), label=label)
     done = len(state.history)
     with torch.random.fork_rng(), Board(config.tensorboard) as board:
         for epoch in progress(range(done + 1, config.num_epochs + 1), label):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sargraph.core.errors import TrainingError
+from sargraph.core.memory import available_memory
 
 _STATES = 2
 """Moments that Adam and its kin keep per weight."""
@@ -32,38 +32,17 @@ def training_bytes(model: nn.Module, optimisers: Sequence[Optimizer], step_bytes
     return total
 
 
-def check_memory(needed: int, available: int | None = None, label: str = "training") -> None:
-    """Raise TrainingError where the estimate is beyond what the machine has free now.
+def check_memory(needed: int, available: float | None = None, label: str = "training") -> None:
+    """Raise TrainingError where the estimate is beyond what is free now.
 
-    `available` in bytes; None asks the machine, and a machine that cannot say refuses nothing.
+    `available` in bytes; None asks the machine (see `available_memory`).
     """
-    available = available_bytes() if available is None else available
-    if available is not None and needed > available:
+    available = available_memory() if available is None else available
+    if needed > available:
         raise TrainingError(
             f"{label} needs about {needed / 2**30:.1f} GiB, got {available / 2**30:.1f} GiB free; "
             "lower batch_size, dim or the lengths of histories, or free memory"
         )
-
-
-def available_bytes() -> int | None:
-    """Memory that a new process could take without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return min([*free, *_group_limit()]) if free else None
-
-
-def _group_limit() -> list[int]:
-    """What the control group (a container) leaves, where there is a limit."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-        used = int((folder / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return []
-    return [] if limit == "max" else [max(int(limit) - used, 0)]
 
 
 def _weights(optimiser: Optimizer) -> list[Tensor]:

@@ -25,6 +25,7 @@ from sargraph.testing.leaks import (
     assert_future_unread,
     assert_no_reverse_edge,
     assert_order_unread,
+    assert_target_unread,
     assert_training_unread,
     assert_twin_unread,
     fixed_split,
@@ -135,6 +136,16 @@ def test_no_model_reads_the_place_of_a_candidate(events, name):
         requests = requests_for(events, split, TEST, task)
         candidates = np.random.default_rng(1).integers(0, len(events.items), (len(requests), 7))
         assert_order_unread(scorer, requests, candidates)
+
+
+@pytest.mark.parametrize("world", ["cuts", "cuts, twins"])
+@pytest.mark.parametrize("name", FITS)
+def test_no_model_reads_the_target(events, name, world):
+    split = split_events(events, WORLDS[world])
+    scorer = maker(name)(events, split)
+    for task in ("search", "recommend"):
+        requests = requests_for(events, split, TEST, task)
+        assert_target_unread(scorer, requests, events, split)
 
 
 @pytest.mark.parametrize("world", WORLDS)

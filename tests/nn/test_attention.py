@@ -126,6 +126,15 @@ def test_byte_dropout_keeps_the_mean_and_its_share():
     assert ByteDropout(0.0)(x) is x
 
 
+@pytest.mark.parametrize("share", [0.9981, 0.9999, 1.0])
+def test_byte_dropout_keeps_something_however_large_its_share(share):
+    torch.manual_seed(0)
+    out = ByteDropout(share)(torch.ones(1000, 1000))
+    assert bool(torch.isfinite(out).all())
+    assert set(out.unique().tolist()) == {0.0, 256.0}
+    assert out.mean().item() == pytest.approx(1, abs=0.05)
+
+
 def test_byte_dropout_passes_gradient_where_it_kept():
     torch.manual_seed(0)
     x = torch.ones(64, 3, requires_grad=True)

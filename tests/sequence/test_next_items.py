@@ -150,6 +150,16 @@ def test_first_choices_are_counted_and_shared_out(make_events: Make):
     assert share.tolist() == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
 
 
+def test_first_choices_count_even_where_the_loss_is_on_later_ones(make_events: Make):
+    rows = [{"user": u, "time": t, "item": 3 if t == 0 else u} for u in range(4) for t in range(3)]
+    events = make_events(rows)
+    later = _data(events, _all_train(events), loss_on=events.time >= 1)
+    assert (later.counts["first"], later.counts["targets"]) == (4, 8)
+    assert _epoch(later)[0].first_share[3] == 1
+    unread = _data(events, _all_train(events), seen=events.user > 0, loss_on=events.time >= 1)
+    assert unread.counts["first"] == 3
+
+
 def test_nothing_that_follows_is_refused(make_events: Make):
     events = make_events([{"user": user, "time": 1, "item": user} for user in range(5)])
     with pytest.raises(DataError, match="no choice that follows"):

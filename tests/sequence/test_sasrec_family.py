@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sargraph.core.ragged import Ragged
 from sargraph.core.scorer import Requests, VectorScorer
 from sargraph.core.types import NO_ROW
 from sargraph.embedding.embeddings import Embeddings
+from sargraph.embedding.init_from import loss_targets
 from sargraph.events.events import Events
 from sargraph.events.split import TEST, SplitConfig, requests_for, split_events
 from sargraph.sequence.sasrec_family import SASRecFamily, SASRecTraining
@@ -93,6 +95,22 @@ def test_new_users_get_the_items_that_users_start_with(make_events: Make):
     nobody = Requests(*(np.array([v]) for v in (5, NO_ROW, 50, 0, NO_ROW)))
     scores = model.score(nobody, np.arange(12)[None])
     assert int(scores.argmax()) == 7
+
+
+@pytest.mark.parametrize("how", ["earlier", "crossfit"])
+def test_a_start_that_holds_targets_back_still_teaches_the_empty_history(make_events: Make, how):
+    rows = [{"user": u, "time": t, "item": 7 if t == 0 else (u + t) % 5}
+            for u in range(5) for t in range(12)]  # fmt: skip
+    events = make_events(rows)
+    split = split_events(events, SplitConfig())
+    model = fit_sequence(
+        events, split, "sasrec", None,
+        {"model": SMALL, "fit": {"num_epochs": 60}, "learning_rate": 0.05, "device": "cpu"},
+        loss_on=loss_targets(events, split, how),
+    )  # fmt: skip
+    assert model.fitted["requests"]["first"] == 5
+    nobody = Requests(*(np.array([v]) for v in (5, NO_ROW, 50, 0, NO_ROW)))
+    assert int(model.score(nobody, np.arange(12)[None]).argmax()) == 7
 
 
 def test_it_learns_a_planted_order(make_events: Make):

@@ -190,7 +190,7 @@ def test_init_from_embeddings_is_reported_and_changes_the_start(random_events: M
     assert model.init_report["user"] == {"matched": 6, "missing": 0}
     assert model.init_report["item"] == {"matched": 12, "missing": 0}
     assert model.config.model.id_dim == 8
-    assert model.parents == {"events": "", "embeddings": "abc"}
+    assert model.parents == {"events": "", "split": split.content_hash, "embeddings": "abc"}
     assert fit_sequence(events, split, config=config(1)).init_report == {}
 
 

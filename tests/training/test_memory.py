@@ -9,7 +9,7 @@ from torch import nn
 from sargraph.core.errors import TrainingError
 from sargraph.training import fit as loop
 from sargraph.training.fit import FitConfig, fit
-from sargraph.training.memory import available_bytes, check_memory, training_bytes
+from sargraph.training.memory import check_memory, training_bytes
 from sargraph.training.optimiser import RowAdam
 
 
@@ -44,13 +44,8 @@ def test_too_much_is_refused_in_words():
     check_memory(2**30, available=2**30)
 
 
-def test_this_machine_says_what_is_free():
-    free = available_bytes()
-    assert free is None or 2**20 < free < 2**50
-
-
 def test_training_is_refused_before_its_first_step(monkeypatch):
-    monkeypatch.setattr("sargraph.training.memory.available_bytes", lambda: 10)
+    monkeypatch.setattr("sargraph.training.memory.available_memory", lambda: 10.0)
     model = nn.Linear(3, 1)
 
     def never(batch):
@@ -59,3 +54,26 @@ def test_training_is_refused_before_its_first_step(monkeypatch):
     with pytest.raises(TrainingError, match="needs about"):
         fit(model, [], lambda epoch, generator: [0], never, config=FitConfig(), seed=0)
     assert loop.check_memory is check_memory
+
+
+def test_resuming_needs_no_more_memory_than_starting(tmp_path, monkeypatch):
+    model = nn.Linear(50, 1)
+    optimiser = torch.optim.Adam(model.parameters())
+    free, load = float(training_bytes(model, [optimiser])), loop.load_checkpoint
+
+    def loads_into_memory(*arguments):
+        nonlocal free
+        free -= 2 * sum(4 * weight.numel() for weight in model.parameters())  # the moments
+        return load(*arguments)
+
+    def train(num_epochs):
+        fit(model, [optimiser], lambda epoch, generator: [torch.ones(1, 50)],
+            lambda batch: {"loss": model(batch).sum()}, config=FitConfig(num_epochs=num_epochs),
+            seed=0, checkpoint=tmp_path / "c", resume=True)  # fmt: skip
+
+    monkeypatch.setattr("sargraph.training.memory.available_memory", lambda: free)
+    monkeypatch.setattr(loop, "load_checkpoint", loads_into_memory)
+    train(num_epochs=1)
+    train(num_epochs=2)
+    with pytest.raises(TrainingError, match="needs about"):
+        train(num_epochs=3)  # what the second has taken is not free any more

@@ -8,6 +8,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 
 from sargraph.core.config import Config
 from sargraph.core.errors import BadInputError
+from sargraph.core.memory import available_memory, readable_bytes, readable_seconds
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, DoubleArray, FloatArray, IntArray
 from sargraph.evaluation.baselines.blocks import blocks, masked
@@ -16,11 +17,6 @@ from sargraph.evaluation.baselines.choices import (
     Source,
     choice_counts,
     chosen_rows,
-)
-from sargraph.evaluation.baselines.memory import (
-    available_memory,
-    readable_bytes,
-    readable_seconds,
 )
 from sargraph.evaluation.term_matrix import Sparse, binary
 from sargraph.events.events import Events
@@ -51,8 +47,9 @@ class EASE:
 
     B = argmin |X - X B|^2 + lambda |B|^2 with a diagonal of zeros: with P = (X^T X + lambda I)^-1,
     B_ji = -P_ji / P_ii for j != i. X bool [users, items] holds the training choices. Items that
-    nobody chose in training have neither row nor column (their scores are 0), so that A, the
-    number of items chosen, sets the price: 12 A^2 bytes and about A^3 multiply-adds.
+    nobody chose in training have neither row nor column (their scores are 0, and all are where
+    nothing was chosen), so that A, the number of items chosen, sets the price: 12 A^2 bytes and
+    about A^3 multiply-adds.
 
     Raises BadInputError before any of this is spent where it does not fit into `max_memory`.
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data (WWW 2019).
@@ -78,6 +75,8 @@ class EASE:
         Cost: items chosen in training for each event of a history.
         """
         scores = np.zeros(candidates.shape)
+        if len(self._active) == 0:
+            return masked(scores, candidates)
         place, everything = self._place[candidates], np.arange(len(requests))
         for block in blocks(len(requests), len(self._active)):
             asked = requests.take(everything[block])
@@ -108,6 +107,8 @@ def ease_weights(choices: Sparse, regularisation: float) -> FloatArray:
     The matrix is filled in blocks of rows and inverted in place by its Cholesky factor.
     """
     size = choices.shape[1]
+    if size == 0:  # LAPACK refuses a matrix without rows
+        return np.zeros((0, 0), dtype=np.float32)
     matrix: DoubleArray = np.zeros((size, size), order="F")
     by_item = choices.T.tocsr()
     for start in range(0, size, _BLOCK_ROWS):

@@ -1,8 +1,10 @@
-"""What memory there is, so that work that cannot fit is refused before it starts."""
+"""What memory there is, so that work that cannot fit is refused before it starts, in words."""
 
 from __future__ import annotations
 
+import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -12,9 +14,10 @@ _MEMINFO = Path("/proc/meminfo")
 def available_memory() -> float:
     """Bytes that this process may still take: of the machine, and of its container if it has one.
 
-    Where the system does not say what is free, all of its physical memory.
+    Never negative. Where the system does not say what is free, all of its physical memory;
+    infinity where even that is unknown.
     """
-    return min(_of_machine(), _of_container())
+    return max(0.0, min(_of_machine(), _of_container()))
 
 
 def readable_bytes(number: float) -> str:
@@ -35,20 +38,35 @@ def readable_seconds(seconds: float) -> str:
 
 
 def _of_machine() -> float:
-    if _MEMINFO.is_file():
+    with suppress(OSError):
         for line in _MEMINFO.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return float(line.split()[1]) * 1024
-    return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    return _physical()
+
+
+def _physical() -> float:
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # no sysconf on this system, or not these names
+        return math.inf
+    return float(pages) * size if pages > 0 else math.inf
 
 
 def _of_container() -> float:
-    """Limit less use (pages of files can be given back); infinite without a limit."""
+    """Limit less use, where pages of files do not count as used; infinite without a limit."""
     try:
         limit = float((_CGROUP / "memory.max").read_text(encoding="ascii"))
         used = float((_CGROUP / "memory.current").read_text(encoding="ascii"))
-        lines = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):  # no such file, or "max"
-        return float("inf")
-    pages = dict(line.split() for line in lines)
-    return limit - used + float(pages.get("inactive_file", 0))
+        return math.inf
+    return limit - used + _idle_file_pages()
+
+
+def _idle_file_pages() -> float:
+    """Bytes of files kept in memory that can be given back at once; 0 where nothing says so."""
+    with suppress(OSError):
+        for line in (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines():
+            if line.startswith("inactive_file "):
+                return float(line.split()[1])
+    return 0.0
