@@ -32,9 +32,7 @@ class Arm:
     @property
     def metrics(self) -> list[str]:
         """Names of the metrics that have a value per request."""
-        names = metric_names(self.protocol.cutoffs)
-        full = self.results[0].top is not None and self.results[0].popularity is not None
-        return [*names, f"self-information@{self.protocol.cutoffs[-1]}"] if full else names
+        return metrics_of(self.results[0])
 
     def user_means(self, names: Sequence[str], mask: BoolArray | None = None) -> DoubleArray:
         """Mean metrics of each user for each seed, [seeds, users, metrics]."""
@@ -64,11 +62,19 @@ def arms_of(results: Sequence[Result]) -> list[Arm]:
             if first != result.candidates_hash:
                 raise BadInputError(
                     f"'{result.model}' ranked other {task} requests or candidates than the models "
-                    "before it; evaluate all arms on the same requests with the same protocol"
+                    "before it (negatives are drawn for all requests of a run together); evaluate "
+                    "all arms on the same requests with the same protocol"
                 )
             key = (task, result.protocol.hash, result.model)
             groups.setdefault(key, []).append(result.take(mask))
     return [Arm(key[2], key[0], group[0].protocol, tuple(group)) for key, group in groups.items()]
+
+
+def metrics_of(result: Result) -> list[str]:
+    """Names of the metrics that have a value for each request of a result."""
+    names = metric_names(result.protocol.cutoffs)
+    full = result.top is not None and result.popularity is not None
+    return [*names, f"self-information@{result.protocol.main_cutoff}"] if full else names
 
 
 def slices_of(group: Sequence[Arm]) -> dict[str, BoolArray]:

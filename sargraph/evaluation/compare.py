@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,14 +43,20 @@ class ComparedRuns:
                 "slice": row["slice"],
                 "users": f"{row['users']:,}",
                 row["metric"]: TOO_FEW if row["verdict"] == TOO_FEW else percent(row, "difference"),
-                "interval": f"{percent(row, 'low')} to {percent(row, 'high')}",
-                "p": f"{row['p_holm']:.4f}",
+                "interval": _interval(row),
+                "p": "-" if np.isnan(row["p_holm"]) else f"{row['p_holm']:.4f}",
                 "detectable": percent(row, "detectable"),
                 "verdict": row["verdict"],
             }
             for row in self.frame.to_dict("records")
         ]
         return pd.DataFrame(rows)
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    """Both bounds, or a dash where there is none: too few requests, or one user."""
+    low, high = percent(row, "low"), percent(row, "high")
+    return low if low == high == "-" else f"{low} to {high}"
 
 
 def compare_saved(

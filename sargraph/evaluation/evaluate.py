@@ -84,10 +84,13 @@ class Result:
         )
 
     def coverage(self) -> float:
-        """Share of the catalogue among the best items of all requests; NaN unless in full."""
+        """Share of the catalogue among the best items of all requests; NaN unless in full.
+
+        Here and in `self_information` the best are as many as the protocol's `main_cutoff`.
+        """
         if self.top is None:
             return float("nan")
-        shown = np.unique(self.top)
+        shown = np.unique(self.top[:, : self.protocol.main_cutoff])
         return float((shown != NO_ROW).sum() / self.num_items)
 
     def self_information(self) -> DoubleArray | None:
@@ -98,8 +101,9 @@ class Result:
         if self.top is None or self.popularity is None:
             return None
         share = (self.popularity + 1) / (self.popularity.sum() + self.num_items)
-        shown = self.top != NO_ROW
-        bits = np.where(shown, -np.log2(share)[self.top], 0.0)
+        top = self.top[:, : self.protocol.main_cutoff]
+        shown = top != NO_ROW
+        bits = np.where(shown, -np.log2(share)[top], 0.0)
         return np.asarray(bits.sum(axis=1) / np.maximum(shown.sum(axis=1), 1), dtype=np.float64)
 
 

@@ -114,6 +114,8 @@ def _fields_of(record: Any, prefix: str, store: _Store) -> dict[str, Any]:
 
 
 def _told(value: Any, name: str, store: _Store) -> dict[str, Any]:
+    if isinstance(value, np.generic):  # a count that NumPy made, such as `np.int64(3)`
+        value = value.item()
     if isinstance(value, np.ndarray):
         return {"array": store.put(name, value)}
     kind = type(value).__name__

@@ -15,6 +15,9 @@ from sargraph.core.errors import ConfigError
 FULL_REQUESTS = 1000
 """Requests ranked against the whole catalogue unless the protocol says otherwise."""
 
+MAIN_CUTOFF = 10
+"""The k of the primary metric wherever it is judged, so that reports can be laid side by side."""
+
 _NAMES = {"full": "full", "within_tie": "within tie", "slate": "slate"}
 _OF_PART = {"test": "", "valid": "validation "}
 _ASKED = {"both": "requests", "search": "search requests", "recommend": "recommendation requests"}
@@ -104,6 +107,11 @@ class Protocol(Config):
             if clash:
                 raise ConfigError(f"protocol '{self.name}' contradicts itself: got {text}")
         return self
+
+    @property
+    def main_cutoff(self) -> int:
+        """The k of the primary metric and of coverage: 10, or the largest cutoff without it."""
+        return MAIN_CUTOFF if MAIN_CUTOFF in self.cutoffs else self.cutoffs[-1]
 
     @property
     def hash(self) -> str:

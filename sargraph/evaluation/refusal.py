@@ -111,7 +111,10 @@ class _Table:
         family, cutoff = family_of(name)
         if not family or np.isnan(value).all():
             return
-        self._check((value < -self._slack) | (value > 1 + self._slack), name, value, "0 to 1")
+        rule = "0 to 1"
+        if np.nanmax(value) > 1 + self._slack:
+            rule += " (are these percentages? then divide them by 100)"
+        self._check((value < -self._slack) | (value > 1 + self._slack), name, value, rule)
         known = self._families.setdefault(family, {})
         if cutoff in known:
             other = known[cutoff]

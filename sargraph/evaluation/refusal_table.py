@@ -11,7 +11,7 @@ import pandas as pd
 
 from sargraph.core.config import read_toml
 from sargraph.core.errors import BadInputError
-from sargraph.evaluation.refusal import check_nested, check_possible, family_of
+from sargraph.evaluation.refusal import check_nested, check_possible
 
 _ROUND = 12
 """Decimals from which on a figure counts as not rounded."""
@@ -104,8 +104,11 @@ def _check_all_nested(rows: list[Labelled], where: str, slack: float) -> None:
 
 
 def _rounding(values: list[float]) -> float:
-    """Half a unit of the last decimal of the figure with the most decimals."""
+    """Half a unit of the last decimal of the figure with the most decimals, which are 1 or more.
+
+    A table of nothing but 0 and 1 holds shares that are exact, not ones rounded to whole numbers.
+    """
     finite = [value for value in values if np.isfinite(value)]
     texts = [np.format_float_positional(value, trim="-").partition(".")[2] for value in finite]
-    decimals = min(max(map(len, texts), default=_ROUND), _ROUND)
+    decimals = min(max(1, *map(len, texts)) if texts else _ROUND, _ROUND)
     return 0.5000001 * 10.0**-decimals + 1e-12

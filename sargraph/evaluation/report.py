@@ -14,10 +14,10 @@ from sargraph.core.artifact import read_manifest, writing
 from sargraph.core.config import parse_config
 from sargraph.core.errors import ArtifactError, BadInputError, nearest
 from sargraph.core.table import read_columns, write_columns
-from sargraph.evaluation.arms import arms_of
+from sargraph.evaluation.arms import Arm, arms_of, metrics_of
 from sargraph.evaluation.evaluate import Result
 from sargraph.evaluation.judgements import load_results, save_results
-from sargraph.evaluation.protocol import Protocol
+from sargraph.evaluation.protocol import MAIN_CUTOFF, Protocol
 from sargraph.evaluation.refusal import check_possible
 from sargraph.evaluation.report_text import (
     metric_table,
@@ -33,6 +33,8 @@ from sargraph.evaluation.verdicts import VERDICT_COLUMNS, verdicts
 
 JUDGEMENTS = "judgements"
 """Folder inside a report's artefact that holds the results it was made from."""
+
+_NOTHING_ASKED = "no request was judged, so that there are neither figures nor verdicts"
 
 _CELL = ["task", "slice", "model", "candidates"]
 _ADDED = {"seeds", "seed_low", "seed_high", "baseline_seeds", "reason"}
@@ -82,10 +84,12 @@ class Report:
     ) -> Report:
         """Summarise results; those of one model under one protocol count as its seeds.
 
-        `baseline` names the model that the others are held against, by `metric` (default: NDCG at
-        the largest cutoff). A slice with fewer than `min_requests` requests or `min_users` users
-        gets "too few" instead of a figure. Raises BadInputError: no results, unknown baseline,
-        arms that ranked different candidates, two protocols that a table could not tell apart.
+        `baseline` names the model that the others are held against, by `metric` (default: NDCG@10,
+        or at the largest cutoff where none is 10). A slice with fewer than `min_requests` requests
+        or `min_users` users gets "too few" instead of a figure; without any request there is
+        neither figure nor verdict, and a note says so. Raises BadInputError: no results, unknown
+        baseline, a metric that some result lacks, arms that ranked different candidates, two
+        protocols that a table could not tell apart.
         """
         if not results:
             raise BadInputError("got no results, expected one per model; evaluate a model first")
@@ -93,19 +97,19 @@ class Report:
         texts = [protocol.candidates_text() for protocol in protocols.values()]
         if len(set(texts)) < len(texts):
             raise BadInputError(f"got several protocols with candidates {texts}; report them apart")
-        metric = metric or f"NDCG@{results[0].protocol.cutoffs[-1]}"
+        metric = _primary(results, metric)
         arms = arms_of(results)
         limits = {"min_requests": min_requests, "min_users": min_users}
         compared = frame_of([], VERDICT_COLUMNS)
-        if baseline is not None:
-            compared = verdicts(arms, baseline, metric, **limits)
+        if (base := _baseline(results, arms, baseline)) is not None:
+            compared = verdicts(arms, base, metric, **limits)
         return cls(
             frame=figures(arms, **limits),
             verdicts=compared,
             protocols=tuple(protocols.values()),
             metric=metric,
             title=title,
-            notes=(*notes, *_oddities(results)),
+            notes=(*notes, *_oddities(results), *([] if arms else [_NOTHING_ASKED])),
             limits=(min_requests, min_users),
             parents=dict(parents or {}),
             results=tuple(results),
@@ -200,6 +204,36 @@ class Report:
             content_hash=manifest.content_hash,
             results=tuple(load_results(folder / JUDGEMENTS)) if kept else (),
         )
+
+
+def _primary(results: Sequence[Result], metric: str | None) -> str:
+    """The primary metric, which every result must have. Raises BadInputError."""
+    cutoffs = {result.protocol.main_cutoff for result in results}
+    name = metric or f"NDCG@{MAIN_CUTOFF if MAIN_CUTOFF in cutoffs else max(cutoffs)}"
+    for result in results:
+        if name not in metrics_of(result):
+            raise BadInputError(
+                f"got primary metric '{name}', which '{result.model}' under "
+                f"{result.protocol.candidates_text()} lacks, expected one of "
+                f"{metrics_of(result)}; name one that every result has, or judge all with cutoffs "
+                "that hold it"
+            )
+    return name
+
+
+def _baseline(results: Sequence[Result], arms: Sequence[Arm], baseline: str | None) -> str | None:
+    """The baseline where there is something to hold against it. Raises BadInputError."""
+    models = {result.model for result in results}
+    if baseline is not None and baseline not in models:
+        raise BadInputError(f"no results of baseline '{baseline}'; {nearest(baseline, models)}")
+    if not arms:
+        return None
+    if baseline is not None and all(arm.model != baseline for arm in arms):
+        raise BadInputError(
+            f"got results of baseline '{baseline}' on no request at all, expected those of the "
+            "other models; evaluate all on the same requests"
+        )
+    return baseline
 
 
 def _oddities(results: Sequence[Result]) -> list[str]:

@@ -100,7 +100,7 @@ def panels(rows: pd.DataFrame, metric: str) -> go.Figure:
 
 
 def _best(rows: pd.DataFrame, metric: str) -> list[int]:
-    """Place of the best model in the table of all requests, none where there are too few."""
+    """Place of the best model in the table of all requests, none where there is no figure."""
     whole = rows[(rows["slice"] == "all") & (rows["metric"] == metric)]
     values = whole["value"].to_numpy()
-    return [] if np.isnan(values).any() else [int(values.argmax())]
+    return [] if len(values) == 0 or np.isnan(values).any() else [int(values.argmax())]

@@ -66,7 +66,9 @@ def verdict_line(row: Mapping[Any, Any]) -> str:
 
 
 def percent(row: Mapping[Any, Any], name: str) -> str:
-    """A difference in percent of the baseline, or as it is where the baseline is zero."""
+    """A difference in percent of the baseline, or as it is where the baseline is zero; NaN: `-`."""
+    if np.isnan(row[name]):
+        return "-"
     if row["baseline_value"] > 0:
         return f"{row[name] * 100 / row['baseline_value']:+.1f} %"
     return f"{row[name]:+.4f}"

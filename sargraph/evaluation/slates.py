@@ -79,8 +79,9 @@ def slate_requests(
     `chosen` names the events that may be targets (mask or rows), such as `split.rows(TEST)`; those
     of `source` (both without it) with an action of `actions` are. What was shown are the
     impressions, of any part, with the user, session and time of the choice, and the item chosen;
-    other items chosen at that time are no negatives and stay out. They stand in the order of their
-    positions; where the log has none at that time, in the order of the log.
+    other items chosen at that time, by any positive action, are no negatives and stay out (but for
+    a choice without a position where the shown have some: it was made elsewhere). They stand in
+    the order of their positions; where the log has none at that time, in the order of the log.
 
     Left out and counted: choices without a time or a session, with nothing else shown, whose item
     has no position where the others have one, and those whose items claim one position twice (two
@@ -134,7 +135,10 @@ def _places(events: Events, rows: IntArray) -> IntArray:
 
 
 def _shown_beside(events: Events, targets: IntArray) -> tuple[IntArray, IntArray]:
-    """(place in `targets`, event row) of the other items shown at each target, each item once."""
+    """(place in `targets`, event row) of the other items shown at each target, each item once.
+
+    Items chosen from the same list are left out.
+    """
     moment = _moments(events)
     is_shown = (events.columns["action"] == IMPRESSION) & (events.item != NO_ROW)
     rows = np.flatnonzero(is_shown & np.isin(moment, moment[targets]))
@@ -146,8 +150,26 @@ def _shown_beside(events: Events, targets: IntArray) -> tuple[IntArray, IntArray
     row = rows[np.repeat(low, lengths) + within]
     first = np.zeros(len(row), dtype=bool)
     first[np.unique(owner * len(events.items) + events.item[row], return_index=True)[1]] = True
-    first &= events.item[row] != events.item[targets][owner]
-    return owner[first], row[first]
+    kept = first & (events.item[row] != events.item[targets][owner])
+    placed = moment[rows[events.columns["position"][rows] != NO_ROW]]
+    kept &= ~_chosen_then(events, moment, moment[targets][owner], events.item[row], placed)
+    return owner[kept], row[kept]
+
+
+def _chosen_then(
+    events: Events, moment: IntArray, when: IntArray, item: IntArray, placed: IntArray
+) -> BoolArray:
+    """True where the item was chosen from the list of that moment; `placed`: lists with places.
+
+    A choice without a place where the list has some was made elsewhere, such as on an item's page.
+    """
+    chosen = np.flatnonzero(events.is_positive & np.isin(moment, when))
+    from_list = (events.columns["position"][chosen] != NO_ROW) | ~np.isin(moment[chosen], placed)
+    chosen = chosen[from_list]
+    moments = np.unique(when)
+    width = max(len(events.items), 1)
+    pairs = np.searchsorted(moments, moment[chosen]) * width + events.item[chosen]
+    return np.isin(np.searchsorted(moments, when) * width + item, pairs)
 
 
 def _moments(events: Events) -> IntArray:

@@ -7,6 +7,7 @@ import numpy as np
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.events.events import Events
+from sargraph.events.searches import search_numbers
 
 _HOUR = 3_600_000
 GAPS = {"<=1 h": _HOUR, "1 h-1 d": 24 * _HOUR, "1-3 d": 72 * _HOUR}
@@ -38,7 +39,7 @@ def gap_slices(events: Events, visible: BoolArray, requests: Requests) -> dict[s
 
 def search_gaps(events: Events, visible: BoolArray, requests: Requests) -> IntArray:
     """Milliseconds from the user's last visible search event strictly before `as_of` to `as_of`,
-    int64 [n], -1 = none. Untimed events and the request's own do not count.
+    int64 [n], -1 = none. Untimed events and those of the request's own search do not count.
     Cost: O(events + n log events).
     """
     rows = np.flatnonzero(visible & events.is_search & events.is_timed)
@@ -50,6 +51,17 @@ def search_gaps(events: Events, visible: BoolArray, requests: Requests) -> IntAr
     keys = events.user[rows] * width + np.searchsorted(times, events.time[rows])
     asked = requests.user * width + np.searchsorted(times, requests.as_of)
     last = np.searchsorted(keys, asked) - 1
-    last -= (last >= 0) & (rows[last] == requests.event)
+    number = _search_of(events)
+    starts = np.r_[True, number[rows[1:]] != number[rows[:-1]]]
+    before_run = np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0)) - 1
+    has_own = (last >= 0) & (requests.event != NO_ROW)
+    is_own = has_own & (number[rows[last]] == number[requests.event])
+    last = np.where(is_own, before_run[last], last)
     found = (last >= 0) & (events.user[rows[last]] == requests.user)
     return np.where(found, requests.as_of - events.time[rows[last]], _NEVER)
+
+
+def _search_of(events: Events) -> IntArray:
+    """The search of each event; every other event is one of its own."""
+    number = search_numbers(events)
+    return np.where(number == NO_ROW, -2 - np.arange(len(events)), number)

@@ -89,7 +89,7 @@ def _arm_rows(
     arm: Arm, mask: BoolArray, by_seed: DoubleArray | None, found: Estimate | None
 ) -> list[Row]:
     """Metric, value, interval and spread of one arm; NaN without means (too few requests)."""
-    coverage = f"coverage@{arm.protocol.cutoffs[-1]}" if arm.results[0].top is not None else ""
+    coverage = f"coverage@{arm.protocol.main_cutoff}" if arm.results[0].top is not None else ""
     if by_seed is None or found is None:
         names = [*arm.metrics, coverage] if coverage else arm.metrics
         return [_row(name, None) for name in names]

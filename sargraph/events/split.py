@@ -16,6 +16,7 @@ from sargraph.core.rng import make_rng
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.events.events import Events
+from sargraph.events.searches import search_numbers
 
 TRAIN, VALID, TEST, LEFT_OUT = range(4)
 PARTS = ("train", "valid", "test", "left_out")
@@ -188,13 +189,12 @@ def _twins_of_targets(events: Events, part: np.ndarray) -> BoolArray:  # type: i
 def searches_for(events: Events, chosen: BoolArray) -> BoolArray:
     """All rows of the searches that led to some of the `chosen` events and to no other choice.
 
-    A search is the rows of one user, session and query. `chosen` and the result bool [events].
+    A row without a session belongs to no such search. `chosen` and the result bool [events].
     Cost: O(search events log).
     """
-    is_row = events.is_search & (events.query != NO_ROW) & (events.session != NO_ROW)
-    rows = np.flatnonzero(is_row)
-    keys = np.stack([events.user[rows], events.session[rows], events.query[rows]])
-    _, number = np.unique(keys, axis=1, return_inverse=True)
+    number = search_numbers(events)
+    rows = np.flatnonzero((number != NO_ROW) & (events.session != NO_ROW))
+    number = number[rows]
     is_choice = events.is_positive[rows]
     taken = np.bincount(number, is_choice & chosen[rows], minlength=1) > 0
     left = np.bincount(number, is_choice & ~chosen[rows], minlength=1) > 0

@@ -14,7 +14,7 @@ from sargraph.events.events import Events
 from sargraph.events.schema import ACTIONS, COLUMNS, SOURCES
 from sargraph.events.vocabulary import Vocabulary
 
-Row = tuple[int, str, str, int, int, int]
+Row = tuple[int, str, str, int, int, int] | tuple[int, str, str, int, int, int, int]
 
 
 def build_events(
@@ -25,7 +25,7 @@ def build_events(
     item_terms: Sequence[Sequence[int]] | None = None,
     num_terms: int = 0,
 ) -> Events:
-    """Events from rows (time, source, action, user, item, query)."""
+    """Events from rows (time, source, action, user, item, query), some with a session behind."""
     rows = sorted(rows, key=lambda row: (row[3], row[0]))
     columns = {name: np.zeros(len(rows), dtype) for name, dtype in COLUMNS.items()}
     columns["time"][:] = [row[0] for row in rows]
@@ -33,7 +33,7 @@ def build_events(
     columns["action"][:] = [ACTIONS.index(row[2]) for row in rows]
     for name, place in (("user", 3), ("item", 4), ("query", 5)):
         columns[name][:] = [row[place] for row in rows]
-    columns["session"][:] = NO_ROW
+    columns["session"][:] = [row[6] if len(row) == 7 else NO_ROW for row in rows]
     sizes = {"user": num_users, "item": num_items, "query": len(query_terms), "term": num_terms}
     return Events(
         columns=columns,

@@ -136,6 +136,13 @@ def test_two_models_of_one_run(requests, tmp_path):
     assert "too few" in set(table["HR@5"])
 
 
+def test_too_few_requests_have_dashes_in_the_table(requests):
+    table = compare_reports(report(requests, STRONG), report(requests, WEAK), "strong", "weak")
+    few = table.table().set_index("slice").loc["rare"].iloc[0]
+    assert few[["NDCG@10", "interval", "p", "detectable"]].tolist() == ["too few", "-", "-", "-"]
+    assert not table.table().map(lambda text: "nan" in str(text)).any(axis=None)
+
+
 def test_other_protocols_are_refused_with_what_differs(requests):
     other = SAMPLED.model_copy(update={"num_negatives": 9, "seed": 3})
     with pytest.raises(BadInputError, match=r"num_negatives 19 and 9, seed 0 and 3"):

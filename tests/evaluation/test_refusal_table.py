@@ -120,6 +120,95 @@ def test_empty_cells_are_passed_over():
     assert check_table(changed(HIT_1=[np.nan, 0.1])) == 2
 
 
+PAIR = pd.DataFrame({"model": ["a", "a"], "metric": ["HR@1", "NDCG@1"], "value": [0.3012, 0.2003]})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("note", ["table 2", "table 3"]), ("row", [0, 1]), ("users", [10, 11])]
+)
+def test_remarks_and_counts_beside_figures_do_not_part_a_result(name, values):
+    with pytest.raises(ImpossibleResultError, match=r"table, a: got NDCG@1 = 0\.2003"):
+        check_table(PAIR.assign(**{name: values}))
+
+
+def test_keys_with_two_values_for_one_figure_are_refused_and_can_be_named():
+    """The second would hide the first, which is impossible."""
+    good = PAIR.assign(value=[0.2512, 0.2512])
+    both = pd.concat([PAIR.assign(heat=0.1), good.assign(heat=0.2)])
+    with pytest.raises(BadInputError, match=r"HR@1 twice \(0\.3012 and 0\.2512\).*keys=.*'heat'"):
+        check_table(both)
+    with pytest.raises(ImpossibleResultError, match=r"table, a, 0\.1: got NDCG@1"):
+        check_table(both, keys=["model", "heat"])
+    both["value"] = [0.3012, 0.3012, 0.2512, 0.2512]
+    assert check_table(both, keys=["model", "heat"]) == 2
+    with pytest.raises(BadInputError, match="got key 'heet'.*heat"):
+        check_table(both, keys=["model", "heet"])
+    with pytest.raises(BadInputError, match="got key 'value'"):
+        check_table(both, keys=["model", "value"])
+
+
+def test_names_of_keys_are_known_in_any_spelling():
+    long = pd.concat([PAIR.assign(**{"Data_Set": name}) for name in ("x", "y")])
+    long["value"] = [0.3012, 0.3012, 0.2512, 0.2512]
+    assert check_table(long) == 2
+
+
+def test_a_metric_of_whole_numbers_is_a_figure_and_no_key():
+    table = pd.DataFrame({"model": ["a", "b"], "HR@1": [0, 1], "NDCG@1": [0.0, 0.8123]})
+    with pytest.raises(ImpossibleResultError, match=r"table, b: got NDCG@1 = 0\.8123"):
+        check_table(table)
+    with pytest.raises(ImpossibleResultError, match="NDCG@1 = 0"):
+        check_table(pd.DataFrame({"HR@1": [0, 1], "NDCG@1": [0, 0]}))
+
+
+def test_a_catalogue_above_sampled_is_found_beside_whole_numbers_and_notes():
+    table = pd.DataFrame(
+        {
+            "model": ["a", "a"],
+            "note": ["first", "second"],
+            "candidates": ["1+99", "all items"],
+            "HR@1": [0, 1],
+            "HR@10": [0.3, 1.0],
+        }
+    )
+    with pytest.raises(ImpossibleResultError, match="over the catalogue"):
+        check_table(table, same_requests=True)
+    with pytest.raises(ImpossibleResultError, match="over the catalogue"):
+        check_table(table, same_requests=True, keys=["model"])
+    twice = pd.concat([table, table.assign(note="third")])
+    with pytest.raises(BadInputError, match=r"two rows of the keys .*keys="):
+        check_table(twice, same_requests=True)
+
+
+@pytest.mark.parametrize("cell", ["too few", "-", "", " ", None, "n/a"])
+def test_cells_that_say_there_is_none_are_no_figures(cell):
+    wide = pd.DataFrame({"model": ["a", "b"], "HR@1": ["0.3", cell], "NDCG@1": ["0.3", cell]})
+    assert check_table(wide) == 2
+    assert check_table(PAIR.assign(value=["0.3", cell])) == 1
+    wide.loc[0, "NDCG@1"] = "0.21"
+    with pytest.raises(ImpossibleResultError, match=r"NDCG@1 = 0\.21"):
+        check_table(wide)
+
+
+def test_a_cell_that_is_no_number_is_named():
+    with pytest.raises(BadInputError, match=r"table, a: got HR@1 = '30 %', expected a number"):
+        check_table(pd.DataFrame({"model": ["a"], "HR@1": ["30 %"]}))
+    with pytest.raises(BadInputError, match=r"table, a: got NDCG@1 = 'x'"):
+        check_table(PAIR.assign(value=["0.3", "x"]))
+
+
+def test_percentages_are_asked_about():
+    with pytest.raises(ImpossibleResultError, match=r"HR@1 = 30, .*percentages\? then divide"):
+        check_table(pd.DataFrame({"model": ["a"], "HR@1": [30.0], "NDCG@1": [30.0]}))
+    with pytest.raises(ImpossibleResultError, match=r"expected 0 to 1;"):
+        check_table(pd.DataFrame({"HR@1": [-0.25]}))
+
+
+def test_a_column_that_stands_twice_is_refused():
+    with pytest.raises(BadInputError, match="each once"):
+        check_table(pd.DataFrame([[0.3, 0.2]], columns=["HR@1", "HR@1"]))
+
+
 def test_tables_without_a_known_metric_and_files_that_are_not_there(tmp_path):
     with pytest.raises(BadInputError, match="seconds"):
         check_table(GOOD[["model", "seconds"]])

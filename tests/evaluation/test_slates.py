@@ -69,10 +69,20 @@ def _naive(
             counts[NO_MOMENT] += 1
             continue
         best: dict[int, int] = {}
-        for other in range(len(events)):
-            same = all(column[n][other] == of[n] for n in ("user", "time", "session"))
+        beside = [
+            other for other in range(len(events))
+            if all(column[n][other] == of[n] for n in ("user", "time", "session"))
+        ]  # fmt: skip
+        shown = [r for r in beside if column["action"][r] == IMPRESSION
+                 and column["item"][r] != NO_ROW]  # fmt: skip
+        has_places = any(column["position"][r] != NO_ROW for r in shown)
+        chosen_then = {
+            column["item"][r] for r in beside
+            if events.is_positive[r] and (column["position"][r] != NO_ROW or not has_places)
+        }  # fmt: skip
+        for other in shown:
             item, place = column["item"][other], column["position"][other]
-            if not same or column["action"][other] != IMPRESSION or item in (NO_ROW, of["item"]):
+            if item == of["item"] or item in chosen_then:
                 continue
             known = column["position"][best[item]] if item in best else None
             if known is None or (place != NO_ROW and (known == NO_ROW or place < known)):
@@ -138,6 +148,25 @@ def test_items_are_found_by_the_event_of_their_request(seed: int, size: int) -> 
         assert places == expected
 
 
+def _slates_at_once(places: Sequence[int]) -> list[list[int]]:
+    """Items 0 .. 4 shown at these places; 1 and 2 clicked, 4 played, and later 0 clicked."""
+    shown = [((0, 5, RECOMMEND, IMPRESSION, i, -1, 0), place) for i, place in enumerate(places)]
+    chosen = [((0, 5, RECOMMEND, action, i, -1, 0), places[i] if action == CLICK else NO_ROW)
+              for action, i in ((CLICK, 1), (CLICK, 2), (PLAY, 4))]  # fmt: skip
+    events = _events([*shown, *chosen, ((0, 6, RECOMMEND, CLICK, 0, -1, 0), places[0])])
+    slates = slate_requests(events, np.ones(len(events), dtype=bool), actions=(CLICK,))
+    return [sorted(slate.tolist()) for slate in slates.shown]
+
+
+def test_two_items_chosen_from_one_list_are_no_negatives_of_each_other() -> None:
+    assert _slates_at_once([NO_ROW] * 5) == [[0, 1, 3], [0, 2, 3]]
+
+
+def test_a_choice_without_a_place_in_a_list_of_places_was_not_made_from_it() -> None:
+    """As a hotel's page that is opened in the second of a clickout: it may still be a negative."""
+    assert _slates_at_once([0, 1, 2, 3, 4]) == [[0, 1, 3, 4], [0, 2, 3, 4]]
+
+
 def test_a_request_of_other_slates_finds_nothing() -> None:
     show = (0, 0, RECOMMEND, IMPRESSION, 1, -1, 0)
     click = (0, 0, RECOMMEND, CLICK, 2, -1, 0)
@@ -180,8 +209,9 @@ slate = { column = "shown", list = "|" }
 
 def test_planted_lists(tmp_path: Path) -> None:
     """In the order of times: a plain list; an item that was not shown; a list of one; one list
-    with two clicks; and two lists at one time. Of these `c|b` is as it was, for the other item
-    was no impression of it; in `a|b` two items claim the first place."""
+    with two clicks, none of which is a negative of the other; and two lists at one time. Of these
+    `c|b` is as it was, for the other item was no impression of it; in `a|b` two items claim the
+    first place."""
     (tmp_path / "log.csv").write_text(LOG)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     events = ingest(tmp_path / "recipe.toml", tmp_path)
@@ -193,7 +223,7 @@ def test_planted_lists(tmp_path: Path) -> None:
         for time, target, shown in zip(
             slates.requests.as_of, slates.requests.target, slates.shown, strict=True)
     ]  # fmt: skip
-    assert seen == [(0, "b", "abc"), (300, "a", "abc"), (300, "b", "abc"), (400, "b", "cb")]
+    assert seen == [(0, "b", "abc"), (300, "a", "ac"), (300, "b", "bc"), (400, "b", "cb")]
     assert slates.counts == {
         "choices": 7, NO_QUERY: 0, NO_MOMENT: 0, ALONE: 1, NOT_SHOWN: 1, CLASH: 1, "requests": 4
     }  # fmt: skip

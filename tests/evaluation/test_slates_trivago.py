@@ -61,13 +61,22 @@ def _judged(rows: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, float]]
     """(source, reciprocal rank by baseline) of each clickout of one user."""
     done = _done_with_hotels(rows)
     for row in done:
-        shown = row["impressions"].split("|")
-        if row["action_type"] != CLICKOUT or len(shown) < 2 or row["reference"] not in shown:
+        if row["action_type"] != CLICKOUT:
+            continue
+        moment = (row["time"], row["session_id"])
+        clicked = {
+            r["reference"] for r in done
+            if r["action_type"] == CLICKOUT and (r["time"], r["session_id"]) == moment
+        } - {row["reference"]}  # fmt: skip
+        pairs = zip(row["impressions"].split("|"), row["prices"].split("|"), strict=True)
+        listed = [(item, float(price)) for item, price in pairs if item not in clicked]
+        shown = [item for item, _ in listed]
+        if len(shown) < 2 or row["reference"] not in shown:
             continue
         latest = {r["reference"]: n for n, r in enumerate(done) if r["time"] < row["time"]}
         scores: dict[str, list[Any]] = {
             "shown order": [-place for place in range(len(shown))],
-            "price order": [-float(price) for price in row["prices"].split("|")],
+            "price order": [-price for _, price in listed],
             "recently touched, then ties": [latest.get(item, -1) for item in shown],
             "recently touched, then shown order": [
                 (latest.get(item, -1), -place) for place, item in enumerate(shown)

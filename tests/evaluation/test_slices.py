@@ -21,7 +21,6 @@ from sargraph.evaluation.slices_gap import gap_slices, search_gaps
 from sargraph.evaluation.slices_interest import new_interests
 from sargraph.evaluation.slices_known import item_slices, user_slices
 from sargraph.events.events import Categories
-from sargraph.events.ingest import ingest
 from sargraph.events.split import TEST, TRAIN, Split, SplitConfig, requests_for, split_events
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.testing.events import random_events
@@ -36,7 +35,8 @@ def world(make_events, make_requests):
         query = int(rng.integers(6)) if source == "search" else -1
         time = NO_TIME if rng.random() < 0.2 else int(rng.integers(0, 12))
         action = ("click", "impression")[rng.random() < 0.2]
-        rows.append((time, source, action, int(rng.integers(5)), int(rng.integers(15)), query))
+        own = (int(rng.integers(5)), int(rng.integers(15)), query, int(rng.integers(-1, 2)))
+        rows.append((time, source, action, *own))
     events = make_events(
         rows,
         num_users=6,
@@ -49,6 +49,24 @@ def world(make_events, make_requests):
     as_of = np.where(events.is_timed[own], events.time[own], 6)
     requests = make_requests(events.user[own], events.item[own], events.query[own], as_of, own)
     return events, rng.random(150) < 0.8, requests
+
+
+def own_search(events, row):
+    """Rows of the search of an event (one user, session and query), itself alone without one."""
+    if row < 0 or not events.is_search[row] or events.query[row] < 0 or events.session[row] < 0:
+        return {row}
+    columns = ("user", "session", "query")
+    mine = tuple(events.columns[name][row] for name in columns)
+    return {
+        event
+        for event in np.flatnonzero(events.is_search)
+        if tuple(events.columns[name][event] for name in columns) == mine
+    }
+
+
+def before_elsewhere(events, visible, requests, row):
+    own = own_search(events, requests.event[row])
+    return [event for event in before(events, visible, requests, row) if event not in own]
 
 
 def before(events, visible, requests, row):
@@ -77,7 +95,7 @@ def test_new_interests_equal_a_loop(world):
     found = new_interests(events, visible, requests)
     for row in range(len(requests)):
         known = set()
-        for event in before(events, visible, requests, row):
+        for event in before_elsewhere(events, visible, requests, row):
             if events.is_positive[event]:
                 known |= set(events.item_terms[events.item[event]].tolist())
             if events.query[event] >= 0:
@@ -149,7 +167,7 @@ def test_new_interests_count_categories(world, rich_world, make_requests):
 
     for row in range(len(requests)):
         known = set()
-        for event in before(events, visible, requests, row):
+        for event in before_elsewhere(events, visible, requests, row):
             if events.is_positive[event]:
                 known |= features(events.item[event])
             if events.query[event] >= 0:
@@ -198,7 +216,7 @@ def test_search_gaps_equal_a_loop(world, later):
     for row in range(len(requests)):
         times = [
             events.time[event]
-            for event in before(events, visible, requests, row)
+            for event in before_elsewhere(events, visible, requests, row)
             if events.is_search[event] and events.is_timed[event]
         ]
         assert found[row] == (requests.as_of[row] - max(times) if times else -1)
@@ -252,30 +270,3 @@ def test_all_slices_of_a_split():
     for kind in ("history", "item", "user", "activity"):
         total = sum(mask.astype(int) for name, mask in found.items() if name.startswith(kind))
         assert np.all(total == 1)
-
-
-def test_new_interests_of_beauty(data_dir):
-    """15.6 % of the last choices share nothing with what the user chose before."""
-    if not (data_dir / "amazon_beauty").is_dir():
-        pytest.skip("no folder amazon_beauty")
-    # So small a share that no interaction becomes a search.
-    events = ingest(
-        "amazon_sequences", data_dir / "amazon_beauty", overrides=["derive.share=1e-12"]
-    )
-    assert not events.is_search.any()
-    split = split_events(events)
-    requests = requests_for(events, split, TEST, "recommend")
-    found = new_interests(events, split.visible, requests)
-    assert len(found) == 22_363
-    assert found.mean() == pytest.approx(0.156, abs=0.0005)
-
-
-def test_a_term_and_a_category_of_one_row_are_two_things(make_events, make_requests):
-    rows = [(1, "recommend", "click", 0, 0, -1), (2, "recommend", "click", 0, 1, -1)]
-    events = make_events(rows, 1, 2, item_terms=[[0], []], num_terms=1)
-    category = Categories(
-        Vocabulary(["1/a"]), np.ones(1, np.int64), Ragged.from_lists([[], [0]])
-    )  # fmt: skip
-    events = replace(events, categories=category)
-    requests = make_requests([0], [1], as_of=[2], events=[1])
-    assert new_interests(events, np.ones(2, bool), requests).tolist() == [True]

@@ -167,7 +167,7 @@ def test_a_saved_graph_comes_back_whole_and_knows_its_events(tmp_path):
     split = split_events(events, SplitConfig())
     graph = build_graph(events, split).save(tmp_path / "graph")
     loaded = Graph.load(tmp_path / "graph")
-    assert loaded.parents == {"events": events.content_hash}
+    assert loaded.parents == {"events": events.content_hash, "split": split.content_hash}
     assert loaded.content_hash == graph.content_hash != ""
     assert (loaded.cut, loaded.time_kind, loaded.name) == (graph.cut, graph.time_kind, graph.name)
     assert loaded.vocabularies == graph.vocabularies

@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from sargraph.core.errors import BadInputError
-from sargraph.evaluation.baselines import EASE, EASEConfig
+from sargraph.evaluation.baselines import EASE, EASEConfig, Popularity
 from sargraph.evaluation.baselines import ease as module
 from sargraph.evaluation.baselines.ease import check_size, ease_weights
 from sargraph.events.schema import CLICK, RECOMMEND
@@ -54,6 +54,20 @@ def test_items_nobody_chose_cost_nothing_and_score_nothing():
     world = scorer_world()
     scores = scorer.score(world.requests.take(np.array([1])), np.array([[5, 100_000, -1]]))
     assert scores[0, 0] == 0 and scores[0, 1] != 0 and scores[0, 2] == -np.inf
+
+
+def test_without_any_choice_in_its_source_every_score_is_0(capfd):
+    """As with popularity; LAPACK used to complain of an empty matrix."""
+    rows = [(u, t, RECOMMEND, CLICK, (u + t) % 5, -1, 0) for u in range(4) for t in range(6)]
+    events = make_events(rows, num_users=4, num_items=5)
+    split = split_events(events)
+    candidates = np.array([[0, 4, -1], [1, 2, 3]])
+    requests = scorer_world().requests.take(np.array([0, 1]))
+    scores = EASE(events, split, EASEConfig(source="search")).score(requests, candidates)
+    expected = Popularity(events, split.is_train, "search").score(requests, candidates)
+    assert np.array_equal(scores, expected) and scores.dtype == np.float32
+    assert scores.tolist() == [[0, 0, -np.inf], [0, 0, 0]]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_catalogue_too_large_is_refused_before_anything_is_spent():
