@@ -150,3 +150,11 @@ def test_no_results_and_results_without_requests(results, tmp_path):
     empty = results[2].take(np.zeros(30, dtype=bool))
     save_results([empty], tmp_path / "empty")
     same(empty, load_results(tmp_path / "empty")[0])
+
+
+def test_a_number_of_items_from_numpy_is_saved_as_a_number(results, tmp_path):
+    counted = dataclasses.replace(results[0], num_items=np.int64(NUM_ITEMS))
+    save_results([counted], tmp_path / "kept")
+    (loaded,) = load_results(tmp_path / "kept")
+    assert (type(loaded.num_items), loaded.num_items) == (int, NUM_ITEMS)
+    same(loaded, results[0])

@@ -141,7 +141,7 @@ def test_keys_with_two_values_for_one_figure_are_refused_and_can_be_named():
         check_table(both, keys=["model", "heat"])
     both["value"] = [0.3012, 0.3012, 0.2512, 0.2512]
     assert check_table(both, keys=["model", "heat"]) == 2
-    with pytest.raises(BadInputError, match="got key 'heet'.*heat"):
+    with pytest.raises(BadInputError, match=r"got key 'heet'.*heat"):
         check_table(both, keys=["model", "heet"])
     with pytest.raises(BadInputError, match="got key 'value'"):
         check_table(both, keys=["model", "value"])
