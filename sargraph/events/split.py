@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from sargraph.core.artifact import hash_of
 from sargraph.core.config import Config, parse_config
-from sargraph.core.errors import DataError
+from sargraph.core.errors import BadInputError, DataError
 from sargraph.core.rng import make_rng
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
@@ -80,6 +81,21 @@ class Split:
     def as_of(self, part: int) -> int:
         """The time at which untimed targets of a part are asked for."""
         return self.cut_test if part == TEST else self.cut_valid
+
+
+def require_split(name: str, parents: Mapping[str, str], events: Events, split: Split) -> None:
+    """Refuse what learned from choices of these events that the split holds out.
+
+    `parents`: content hashes by role that a model carries; one that names no split is trusted.
+    Raises BadInputError.
+    """
+    known = parents.get("split", split.content_hash)
+    if parents.get("events", "") == events.content_hash and known != split.content_hash:
+        raise BadInputError(
+            f"'{name}' was fitted on another split of '{events.name}' ({known[:16]}) than this one "
+            f"({split.content_hash[:16]}), so that it may know what is asked; give the split it "
+            "was fitted on, or fit it on this one"
+        )
 
 
 def split_events(events: Events, config: SplitConfig | None = None, *, seed: int = 0) -> Split:

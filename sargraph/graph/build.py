@@ -12,6 +12,7 @@ from sargraph.core.errors import DataError
 from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.events.events import Events
+from sargraph.events.searches import searches
 from sargraph.events.split import Split
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.graph.graph import (
@@ -106,18 +107,6 @@ def _add_extra(edges: dict[EdgeType, EdgeTable], extra_edges: dict[EdgeType, Edg
                 "give it another verb or leave the verb out of GraphConfig.verbs"
             )
         edges[edge_type] = table
-
-
-def searches(events: Events, chosen: BoolArray) -> IntArray:
-    """Rows of the searches among the `chosen` events: the first row of each, ascending.
-
-    Rows with one (user, session, query) are one search; a row without a session is its own.
-    Cost: one hash of the search rows.
-    """
-    rows = np.flatnonzero(chosen & events.is_search & (events.query != NO_ROW))
-    session = np.where(events.session[rows] == NO_ROW, -2 - rows, events.session[rows])
-    keys = {"user": events.user[rows], "session": session, "query": events.query[rows]}
-    return np.asarray(rows[~pd.DataFrame(keys).duplicated().to_numpy()])
 
 
 def _wanted(events: Events, config: GraphConfig) -> set[str]:

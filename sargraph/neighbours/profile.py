@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from sargraph.core.config import Config
 from sargraph.core.types import NO_ROW, BoolArray, DoubleArray, IntArray
 from sargraph.events.events import Events
-from sargraph.graph.build import searches
+from sargraph.events.searches import searches
 
 FIELDS = ("item", "term")
 """What a profile is made of; also the names of the vocabularies."""

@@ -12,7 +12,7 @@ from sargraph.evaluation.evaluate import Result
 from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.report import Report
 from sargraph.events.events import Events
-from sargraph.events.split import TEST, Split, requests_for, split_events
+from sargraph.events.split import TEST, Split, requests_for, require_split, split_events
 from sargraph.pipeline.config import EvaluateStage
 from sargraph.pipeline.questions import TASKS, Asking, Task, parents_of, remembered
 from sargraph.pipeline.strongest import against_strongest
@@ -54,7 +54,7 @@ def evaluate(
     settings = settings or EvaluateStage()
     given = [models] if isinstance(models, Scorer) else list(models)
     for model in (*given, *search_models):
-        _require_split(model, events, split)
+        require_split(model.name, parents_of(model), events, split)
     asking, notes = Asking(events, split), query_notes(events)
     results: list[Result] = []
     names: dict[Task, list[str]] = {}
@@ -132,15 +132,3 @@ def protocols_of(settings: EvaluateStage, seed: int, events: Events) -> list[Pro
         within = {"candidates": "within_tie", "what": "search", "seed": seed}
         found.append(Protocol.model_validate({**within, "order_known": settings.order_known}))
     return found
-
-
-def _require_split(model: Scorer, events: Events, split: Split) -> None:
-    """Refuse a model that learned from choices which this split holds out."""
-    parents = parents_of(model)
-    known = parents.get("split", split.content_hash)
-    if parents.get("events", "") == events.content_hash and known != split.content_hash:
-        raise BadInputError(
-            f"'{model.name}' was fitted on another split of '{events.name}' ({known[:16]}) than "
-            f"this one ({split.content_hash[:16]}), so that it may know what is asked; give the "
-            "split it was fitted on, or fit it on this one"
-        )

@@ -16,7 +16,7 @@ from sargraph.core.scorer import Scorer
 from sargraph.core.types import BoolArray
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.events.events import Events
-from sargraph.events.split import Split
+from sargraph.events.split import Split, require_split
 from sargraph.sequence.model import SequenceConfig, SequenceFamily, device_of, sequence_family
 from sargraph.sequence.sequence_model import SequenceModel, bind
 from sargraph.sequence.start import InitReport, start_from
@@ -44,8 +44,9 @@ def fit_sequence(
     limits the training targets, not the histories (see `init_embeddings`). `checkpoint` is a file
     that `resume` goes on from. The same seed gives the same weights on a CPU.
 
-    Raises ConfigError, DataError when there is nothing to train on, TrainingError when a loss is
-    not finite or memory would not do, ArtifactError when the checkpoint is of another run.
+    Raises ConfigError, BadInputError for embeddings of another split, DataError when there is
+    nothing to train on, TrainingError when a loss is not finite or memory would not do,
+    ArtifactError when the checkpoint is of another run.
     """
     family = sequence_family(model)
     fitted = _fresh(family, events, split, model, init, family.parse(config), seed)
@@ -85,6 +86,7 @@ def _fresh(
     report: InitReport = {}
     parents = {"events": events.content_hash, "split": split.content_hash}
     if init is not None:
+        require_split(init.model, init.parents, events, split)
         tables = family.id_tables(module)
         report = start_from(tables, events.vocabularies, init, config.init_scale)
         parents["embeddings"] = init.content_hash

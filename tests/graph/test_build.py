@@ -14,10 +14,11 @@ from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, NO_TIME
 from sargraph.events.events import Categories
 from sargraph.events.schema import CLICK, IMPRESSION, RECOMMEND, SEARCH, SEARCHED
+from sargraph.events.searches import search_numbers, searches
 from sargraph.events.split import SplitConfig, split_events
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.graph.audit import audit
-from sargraph.graph.build import GraphConfig, build_graph, searches
+from sargraph.graph.build import GraphConfig, build_graph
 from sargraph.graph.graph import (
     BELONGS_TO,
     CLICKED,
@@ -112,6 +113,7 @@ def test_one_issued_edge_per_search_also_without_a_click():
     events = make_events(rows, num_users=2, num_items=4, query_terms=[[0], [1], [2]])
     graph = build_graph(events)
     assert searches(events, np.ones(8, dtype=bool)).tolist() == [0, 3, 4, 5, 6, 7]
+    assert search_numbers(events).tolist() == [0, 0, 0, 1, 2, 3, 4, 5]
     assert graph.edges[ISSUED].event.tolist() == [0, 3, 4, 5, 6, 7]
     assert len(graph.edges[FOUND]) == len(graph.edges[LED_TO]) == 5
 

@@ -179,6 +179,8 @@ def test_a_model_that_was_fitted_on_another_split_is_refused(events):
     model = fit_sequence(events, split, "sasrec", config=fit)
     with pytest.raises(BadInputError, match="'sasrec' was fitted on another split"):
         evaluate([], events, other, settings=LOOSE, search_models=[model])
+    with pytest.raises(BadInputError, match="'bpr' was fitted on another split"):
+        fit_sequence(events, split, "sasrec", of_all, fit)
     earlier = init_embeddings(events, split, "bpr", {"dim": 4, "num_epochs": 1}).embeddings
     evaluate(scorer_of(earlier), events, split, settings=LOOSE)
 

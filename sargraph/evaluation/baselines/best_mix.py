@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from pydantic import Field
 
 from sargraph.core.config import Config
-from sargraph.core.progress import quiet
 from sargraph.core.scorer import Scorer
 from sargraph.evaluation.baselines.bm25 import BM25
 from sargraph.evaluation.baselines.item_knn import ItemKNN
@@ -16,11 +14,10 @@ from sargraph.evaluation.baselines.mix import Mix, spread, tune_mix
 from sargraph.evaluation.baselines.most_clicked import MostClicked
 from sargraph.evaluation.baselines.term_lexical import TermLexical
 from sargraph.evaluation.baselines.term_match import TermMatch
-from sargraph.evaluation.evaluate import evaluate_scorer
-from sargraph.evaluation.positives import chosen_until_validation
 from sargraph.evaluation.protocol import Protocol
+from sargraph.evaluation.validation import validation_ndcg
 from sargraph.events.events import Events
-from sargraph.events.split import VALID, Split, requests_for
+from sargraph.events.split import Split
 
 UNTUNED_WEIGHT = 0.5
 
@@ -51,7 +48,9 @@ def best_mix(
     ]
     second = ItemKNN(events, split)
     if validate is None:
-        validate = validation_ndcg(events, split, "search", config.max_requests, config.seed)
+        full = {"candidates": "full", "part": "valid", "max_requests": config.max_requests}
+        protocol = Protocol.model_validate({**full, "seed": config.seed})
+        validate = validation_ndcg(events, split, ["search"], protocol)
     best = max(first, key=validate) if validate else first[0]
     spreads = (
         spread(best, events, split, "search", config.seed),
@@ -60,26 +59,3 @@ def best_mix(
     if validate is None:
         return Mix(best, second, UNTUNED_WEIGHT, spreads)
     return tune_mix(best, second, spreads, validate)
-
-
-def validation_ndcg(
-    events: Events, split: Split, task: Literal["search", "recommend"], max_requests: int, seed: int
-) -> Callable[[Scorer], float] | None:
-    """Mean NDCG@10 of a scorer over the whole catalogue on validation requests; None without any.
-
-    At most `max_requests` of them, drawn by the seed: the same ones for every scorer.
-    """
-    requests = requests_for(events, split, VALID, task)
-    if len(requests) == 0:
-        return None
-    known = chosen_until_validation(events, split)
-    protocol = Protocol(candidates="full", part="valid", max_requests=max_requests, seed=seed)
-
-    def validate(scorer: Scorer) -> float:
-        with quiet():
-            found = evaluate_scorer(
-                scorer, requests, len(events.items), known=known, protocol=protocol
-            )
-        return found.mean("NDCG@10")
-
-    return validate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ from sargraph.events.split import Split
 
 Task = Literal["search", "recommend"]
 C = TypeVar("C", bound=Config)
+Build: TypeAlias = Callable[[Events, Split, C], Scorer]
 
 BASELINES: Registry[Callable[..., Scorer]] = Registry("baseline")
 
@@ -66,31 +67,21 @@ class TermMatchConfig(Config):
     """An item has the terms of the training queries that led to it, too."""
 
 
-_CONFIGS: dict[str, type[Config]] = {
-    "popularity": PopularityConfig,
-    "item_knn": ItemKNNConfig,
-    "ease": EASEConfig,
-    "als": ALSConfig,
-    "bm25": BM25Config,
-    "term_match": TermMatchConfig,
-    "item_given_term": BackoffConfig,
-    "source_terms": BackoffConfig,
-    "mix": BestMixConfig,
-}
+_CONFIGS: dict[str, type[Config]] = {}
 
 
 def check_settings(name: str, settings: dict[str, Any]) -> None:
     """Raise ConfigError for an unknown baseline, or settings that it does not have."""
     BASELINES.get(name)
-    parse_config(_CONFIGS.get(name, NoSettings), settings, f"baseline '{name}'")
+    _parsed(name, settings)
 
 
 def build_baseline(name: str, events: Events, split: Split, **settings: Any) -> Scorer:
     """Fit the baseline called `name` on the training part of the split.
 
-    `settings` are those of its configuration, such as `k=50` for item_knn. The mix also takes
-    `validate`, a function that judges a scorer. Raises ConfigError for an unknown name or setting,
-    BadInputError where it does not fit into memory or its library is missing.
+    `settings` are those of its configuration, such as `k=50` for item_knn.
+    Raises ConfigError for an unknown name or setting, BadInputError where it does not
+    fit into memory or its library is missing.
     """
     return BASELINES.get(name)(events, split, **settings)
 
@@ -100,65 +91,56 @@ def baselines_for(task: Task) -> tuple[str, ...]:
     return _BESIDE[task]
 
 
-def _parsed(cls: type[C], settings: dict[str, Any], name: str) -> C:
-    return parse_config(cls, settings, f"baseline '{name}'")
+def _parsed(name: str, settings: dict[str, Any]) -> Any:
+    return parse_config(_CONFIGS[name], settings, f"baseline '{name}'")
 
 
-@BASELINES.register("popularity")
-def _popularity(events: Events, split: Split, **settings: Any) -> Scorer:
-    config = _parsed(PopularityConfig, settings, "popularity")
+def _register(name: str, config: type[C]) -> Callable[[Build[C]], Build[C]]:
+    """Make a baseline known: `build(events, split, config)` with the settings read before."""
+
+    def add(build: Build[C]) -> Build[C]:
+        _CONFIGS[name] = config
+
+        @BASELINES.register(name)
+        def built(events: Events, split: Split, **settings: Any) -> Scorer:
+            return build(events, split, _parsed(name, settings))
+
+        return build
+
+    return add
+
+
+_register("item_knn", ItemKNNConfig)(ItemKNN)
+_register("ease", EASEConfig)(EASE)
+_register("als", ALSConfig)(ALS)
+_register("mix", BestMixConfig)(best_mix)
+
+
+@_register("popularity", PopularityConfig)
+def _popularity(events: Events, split: Split, config: PopularityConfig) -> Scorer:
     return Popularity(events, split.is_train, config.source)
 
 
-@BASELINES.register("item_knn")
-def _item_knn(events: Events, split: Split, **settings: Any) -> Scorer:
-    return ItemKNN(events, split, _parsed(ItemKNNConfig, settings, "item_knn"))
+@_register("bm25", BM25Config)
+def _bm25(events: Events, split: Split, config: BM25Config) -> Scorer:
+    return BM25(events, split.is_train, config)
 
 
-@BASELINES.register("ease")
-def _ease(events: Events, split: Split, **settings: Any) -> Scorer:
-    return EASE(events, split, _parsed(EASEConfig, settings, "ease"))
-
-
-@BASELINES.register("als")
-def _als(events: Events, split: Split, **settings: Any) -> Scorer:
-    return ALS(events, split, _parsed(ALSConfig, settings, "als"))
-
-
-@BASELINES.register("bm25")
-def _bm25(events: Events, split: Split, **settings: Any) -> Scorer:
-    return BM25(events, split.is_train, _parsed(BM25Config, settings, "bm25"))
-
-
-@BASELINES.register("term_match")
-def _term_match(events: Events, split: Split, **settings: Any) -> Scorer:
-    config = _parsed(TermMatchConfig, settings, "term_match")
+@_register("term_match", TermMatchConfig)
+def _term_match(events: Events, split: Split, config: TermMatchConfig) -> Scorer:
     return TermMatch(events, split.is_train, config.clicked)
 
 
-@BASELINES.register("item_given_term")
-def _item_given_term(events: Events, split: Split, **settings: Any) -> Scorer:
-    config = _parsed(BackoffConfig, settings, "item_given_term")
+@_register("item_given_term", BackoffConfig)
+def _item_given_term(events: Events, split: Split, config: BackoffConfig) -> Scorer:
     return TermLexical(events, split.is_train, config.backoff)
 
 
-@BASELINES.register("source_terms")
-def _source_terms(events: Events, split: Split, **settings: Any) -> Scorer:
-    config = _parsed(BackoffConfig, settings, "source_terms")
+@_register("source_terms", BackoffConfig)
+def _source_terms(events: Events, split: Split, config: BackoffConfig) -> Scorer:
     return SourceTerms(events, split.is_train, config.backoff)
 
 
-@BASELINES.register("most_clicked")
-def _most_clicked(events: Events, split: Split, **settings: Any) -> Scorer:
-    _parsed(NoSettings, settings, "most_clicked")
+@_register("most_clicked", NoSettings)
+def _most_clicked(events: Events, split: Split, config: NoSettings) -> Scorer:
     return MostClicked(events, split.is_train)
-
-
-@BASELINES.register("mix")
-def _mix(
-    events: Events,
-    split: Split,
-    validate: Callable[[Scorer], float] | None = None,
-    **settings: Any,
-) -> Scorer:
-    return best_mix(events, split, _parsed(BestMixConfig, settings, "mix"), validate)

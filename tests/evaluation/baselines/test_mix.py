@@ -17,7 +17,8 @@ from sargraph.evaluation.baselines import (
     spread,
     tune_mix,
 )
-from sargraph.evaluation.baselines.best_mix import validation_ndcg
+from sargraph.evaluation.protocol import Protocol
+from sargraph.evaluation.validation import validation_ndcg
 from sargraph.events.split import TRAIN, VALID, requests_for
 from sargraph.testing.scorer_cases import scorer_world
 
@@ -127,7 +128,8 @@ def test_the_best_of_the_search_baselines_is_mixed_by_the_best_weight(seed):
 
 
 def test_validation_is_the_naive_figure(world):
-    validate = validation_ndcg(world.events, world.split, "search", 500, 0)
+    protocol = Protocol(candidates="full", part="valid", max_requests=500)
+    validate = validation_ndcg(world.events, world.split, ["search"], protocol)
     scorer = TermMatch(world.events, world.split.is_train)
     assert validate(scorer) == pytest.approx(naive_ndcg(scorer, world, VALID))
 
@@ -149,10 +151,8 @@ def test_without_validation_searches_it_is_bm25_in_equal_parts(world):
 
 
 def test_another_judge_may_be_given(world):
-    mix = build_baseline(
-        "mix",
-        world.events,
-        world.split,
-        validate=lambda s: float(s.name.startswith("most clicked")),
-    )
+    def judge(scorer):
+        return float(scorer.name.startswith("most clicked"))
+
+    mix = best_mix(world.events, world.split, validate=judge)
     assert mix.first.name == "most clicked for query" and mix.weight == 0
