@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+import sargraph.nn.pair_kernels  # noqa: F401  compiled loops, which the hook below must not wrap
+
 # Every tensor annotation of these packages is checked at run time while tests run.
 install_import_hook(["sargraph.nn", "sargraph.embedding", "sargraph.sequence"], "beartype.beartype")
 

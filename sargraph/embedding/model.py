@@ -86,9 +86,16 @@ class EmbeddingModel(ABC):
         """Ranks with finished embeddings."""
 
     @classmethod
-    def demand_from(cls, embeddings: Embeddings, user: IntArray, item: IntArray) -> FloatArray:
+    def demand_from(
+        cls,
+        embeddings: Embeddings,
+        user: IntArray,
+        item: IntArray,
+        time: IntArray | None = None,
+    ) -> FloatArray:
         """The virtual query of each (user, item) pair, float32 [pairs, dim].
 
+        A model whose demand changes asks as of `time` (default: without a history).
         Raises BadInputError for a model that generates none.
         """
         raise BadInputError(f"model '{embeddings.model}' makes no virtual queries; train 'uditsr'")

@@ -74,7 +74,10 @@ def train(
 
 def _optimiser(model: EmbeddingModel, config: TrainConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
-        model.module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        model.module.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
 from torch import Tensor, nn
 
-from sargraph.core.config import Config
 from sargraph.core.errors import BadInputError
 from sargraph.core.rng import torch_generator
-from sargraph.embedding.uditsr_step import TrainingBatch, UDITSRLosses, UDITSRTables
+from sargraph.embedding.uditsr_config import UDITSRConfig
+from sargraph.embedding.uditsr_step import StepRows, TrainingBatch, UDITSRLosses, UDITSRTables
+from sargraph.nn.contexts import Contexts, WordContexts
 from sargraph.nn.edges import TranslationEdges, check_rows
-from sargraph.nn.intent import DemandIntent, query_vector
-from sargraph.nn.loss import bpr_loss, supervised_demand_loss, translation_contrast_loss
+from sargraph.nn.intent import DemandIntent, IntentTables, query_vector
+from sargraph.nn.loss import (
+    bpr_loss,
+    naming_loss,
+    supervised_demand_loss,
+    translation_contrast_loss,
+)
+from sargraph.nn.plain_intent import PlainIntent
 from sargraph.nn.score import TripleScore
+from sargraph.nn.timed_intent import TimedIntent
 from sargraph.nn.translation import TranslationPropagation, combine_layers, layer_weights
 
 __all__ = ["UDITSR", "TrainingBatch", "UDITSRConfig", "UDITSRLosses", "UDITSRTables"]
 
-
-class UDITSRConfig(Config):
-    """Settings of UDITSR; the defaults mend the defects of the published implementation."""
-
-    dim: int = Field(default=64, ge=4)
-    """Length of every user, item and word vector."""
-    num_layers: int = Field(default=2, ge=0)
-    """Translation layers."""
-    supervised_weight: float = Field(default=1.5, ge=0)
-    """Weight of the supervised demand loss."""
-    translation_weight: float = Field(default=0.2, ge=0)
-    """Weight of the translation contrast loss."""
-    chunk_size: int = Field(default=4096, ge=1)
-    """Pairs whose virtual queries are computed at a time; bounds memory, changes no number."""
-    parity: bool = False
-    """Behave as published: word 0 pads and is trained, the score ends in a LeakyReLU, layer weights
-    do not sum to one, the supervised loss is divided by the whole batch."""
-    seed: int = 0
-    """Seed of the initial weights."""
+SCORED_AT_ONCE = 16384
+"""Candidates whose scores are computed together."""
 
 
 class UDITSR(nn.Module):
@@ -50,9 +43,9 @@ class UDITSR(nn.Module):
     s(u, i) = MLP_source [e*_u; e*_i; g]
     L = L_bpr + 1.5 · L_SG + 0.2 · L_CL
     ```
-    One step costs 2·(P + B)·8 d² multiply-adds forward, thrice that backward with recomputation,
-    for P unique recommendation pairs and B rows: take large batches. Limits: everything but the
-    per-edge indices is dense, so all tables must fit in memory.
+    One full step costs (P + 2 B)·6 d² multiply-adds forward and twice that backward for P unique
+    recommendation pairs and B rows: take large batches, or stale or sampled propagation. Limits:
+    all tables are dense and must fit in memory.
 
     Source: KDD 2024, arXiv 2407.00912. `config.parity` reproduces the published implementation.
     """
@@ -70,19 +63,20 @@ class UDITSR(nn.Module):
         item_terms: Int[Tensor, "items item_length"],
     ) -> None:
         super().__init__()
-        _check_terms("user_terms", user_terms, num_users, num_terms, config.parity)
-        _check_terms("item_terms", item_terms, num_items, num_terms, config.parity)
+        _check_terms("user_terms", user_terms, num_users, num_terms, config.mask_padding)
+        _check_terms("item_terms", item_terms, num_items, num_terms, config.mask_padding)
         dim = config.dim
         self.config = config
         self.user_embedding = nn.Embedding(num_users, dim)
         self.item_embedding = nn.Embedding(num_items, dim)
         self.term_embedding = nn.Embedding(num_terms, dim)
-        self.intent = DemandIntent(dim, user_terms.shape[1], config.chunk_size)
+        self.intent = _intent(config, user_terms.shape[1])
         self.translation = TranslationPropagation(config.num_layers)
-        self.search_score = TripleScore(dim, activate_last=config.parity)
-        self.recommend_score = TripleScore(dim, activate_last=config.parity)
+        self.search_score = TripleScore(dim, activate_last=not config.linear_score)
+        self.recommend_score = TripleScore(dim, activate_last=not config.linear_score)
         self.register_buffer("user_terms", user_terms)
         self.register_buffer("item_terms", item_terms)
+        self._asked = _permutations(config, num_users, num_items)
         self.reset_parameters(torch_generator(config.seed, "uditsr"))
 
     def reset_parameters(self, generator: torch.Generator) -> None:
@@ -99,21 +93,36 @@ class UDITSR(nn.Module):
         """The demand intent that a real query states: the sum of its word vectors."""
         return query_vector(self.term_embedding.weight, terms)
 
+    def contexts(self, users: Int[Tensor, " users"] | None = None) -> WordContexts:
+        """What the generator knows of users (all by default) whatever the time."""
+        if users is None:
+            users = torch.arange(len(self.user_terms), device=self.user_terms.device)
+        asked = users if self._asked is None else self._asked[0][users]
+        return WordContexts(asked, self.user_terms[asked])
+
+    def asked_items(self, items: Int[Tensor, " items"]) -> Int[Tensor, " items"]:
+        """The items that the generator is asked about: these, unless it is permuted."""
+        return items if self._asked is None else self._asked[1][items]
+
     def demand(
         self, user: Int[Tensor, " pairs"], item: Int[Tensor, " pairs"]
     ) -> Float[Tensor, "pairs dim"]:
-        """The virtual query of each (user, item) pair."""
-        users, of_user = torch.unique(user, return_inverse=True)
-        items, of_item = torch.unique(item, return_inverse=True)
-        tables = self.intent.tables(
-            self.user_embedding(users),
-            self.item_embedding(items),
-            self.term_embedding.weight,
-            self.user_terms[users],
-            self.item_terms[items],
-        )
-        virtual: Tensor = self.intent(tables, of_user, of_item)
+        """The virtual query of each (user, item) pair, or (context, item) pair of timed edges."""
+        virtual: Tensor = self.intent(self.intent_tables(), user, item)
         return virtual
+
+    def intent_tables(self, contexts: Contexts | None = None) -> IntentTables:
+        """The generator's parts of contexts (all users by default), all items and words."""
+        user, item, terms = self.user_embedding.weight, self.item_embedding.weight, self.item_terms
+        if contexts is None:
+            contexts = self.contexts()
+        if self._asked is not None:
+            item, terms = item[self._asked[1]], terms[self._asked[1]]
+        if contexts is not None and not _is_all(contexts, len(user)):
+            user = user[contexts.user]
+        words = self.term_embedding.weight
+        found: IntentTables = self.intent.tables(user, item, words, contexts, terms)
+        return found
 
     def propagate(
         self, edges: TranslationEdges, keep: Bool[Tensor, " edges"] | None = None
@@ -123,25 +132,33 @@ class UDITSR(nn.Module):
         In training pass `keep=edges.outside(batch.user, batch.item)`, so that no row is predicted
         from its own edge. A node without edges keeps its raw embedding, weighted as layer 0.
         """
-        user, item = self.user_embedding.weight, self.item_embedding.weight
-        words = self.term_embedding.weight
-        intent = self.intent.tables(user, item, words, self.user_terms, self.item_terms)
-        demand = self.intent(intent, edges.pair_user, edges.pair_item)
-        layers = self.translation(edges, user, item, demand, words, keep)
-        weights = layer_weights(self.config.num_layers, normalise=not self.config.parity)
-        return UDITSRTables(
-            user=combine_layers([layer[0] for layer in layers], weights),
-            item=combine_layers([layer[1] for layer in layers], weights),
-            demand=demand,
-            intent=intent,
-            layers=layers,
-        )
+        intent = self.intent_tables(edges.contexts)
+        weights = self.layer_weights()
+        user, item = combine_layers(self._layers(edges, intent, keep), weights)
+        return UDITSRTables(user=user, item=item, intent=intent)
 
-    def edge_intent(
-        self, edges: TranslationEdges, tables: UDITSRTables
-    ) -> Float[Tensor, "edges dim"]:
+    def layers(
+        self, edges: TranslationEdges, keep: Bool[Tensor, " edges"] | None = None
+    ) -> list[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
+        """The (user, item) tables of every layer of `propagate`, raw embeddings first."""
+        return list(self._layers(edges, self.intent_tables(edges.contexts), keep))
+
+    def layer_weights(self) -> list[float]:
+        """The weight of each layer in the final vectors, raw embeddings first."""
+        return layer_weights(self.config.num_layers, normalise=self.config.normalise_layers)
+
+    def _layers(
+        self, edges: TranslationEdges, intent: IntentTables, keep: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        demand = partial(self.intent.mean_demand, intent, edges.pair_context, edges.pair_item)
+        user, item = self.user_embedding.weight, self.item_embedding.weight
+        return self.translation(edges, user, item, demand, self.term_embedding.weight, keep)
+
+    def edge_intent(self, edges: TranslationEdges) -> Float[Tensor, "edges dim"]:
         """q_e of every edge: the real query on a search edge, the virtual one otherwise."""
-        virtual = tables.demand[edges.pair[edges.pair_edge]]
+        tables = self.intent_tables(edges.contexts)
+        virtual = self.intent(tables, edges.pair_context, edges.pair_item)
+        virtual = virtual[edges.pair[edges.pair_edge]]
         return self.query_vector(edges.query_terms).index_put((edges.pair_edge,), virtual)
 
     def score(
@@ -156,7 +173,7 @@ class UDITSR(nn.Module):
         rec = torch.nonzero(~is_search).flatten()
         virtual = self.intent(tables.intent, user[rec], item[rec])
         intent = self.query_vector(query_terms).index_put((rec,), virtual)
-        return self._score(user, item, is_search, intent, tables)
+        return self._score(user, item, is_search, intent, (tables.user, tables.item))
 
     @torch.no_grad()
     def score_candidates(
@@ -166,14 +183,17 @@ class UDITSR(nn.Module):
         is_search: Bool[Tensor, " n"],
         query_terms: Int[Tensor, "n length"],
         tables: UDITSRTables,
+        context: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n candidates"]:
         """Scores of many candidates for each request, in chunks and without gradient.
 
         A search request costs one pass of the small score network per candidate, a
         recommendation request the virtual query of every (user, candidate) pair as well.
+        `context` is the row of each request in the tables of the generator, by default its user.
         """
         scores = tables.user.new_empty(item.shape)
-        step = max(1, 4 * self.config.chunk_size // max(1, item.shape[1]))
+        step = max(1, SCORED_AT_ONCE // max(1, item.shape[1]))
+        context = user if context is None else context
         for search, network in ((True, self.search_score), (False, self.recommend_score)):
             for rows in torch.nonzero(is_search == search).flatten().split(step):
                 hidden = network.project_user(tables.user, user[rows])
@@ -184,62 +204,117 @@ class UDITSR(nn.Module):
                 hidden = hidden.repeat_interleave(item.shape[1], dim=0)
                 hidden += network.project_item(tables.item, candidates)
                 if not search:
-                    who = user[rows].repeat_interleave(item.shape[1])
+                    who = context[rows].repeat_interleave(item.shape[1])
                     hidden += network.project_query(self.intent(tables.intent, who, candidates))
                 scores[rows] = network.finish(hidden).view(len(rows), item.shape[1])
         return scores
 
     def losses(self, batch: TrainingBatch, tables: UDITSRTables) -> UDITSRLosses:
         """The weighted losses of a batch; one backward pass through `total` trains everything."""
-        config, search = self.config, batch.is_search
+        rows = StepRows.of(batch, self)
+        return self.losses_of(rows, tables.user[rows.users], tables.item[rows.items])
+
+    def losses_of(
+        self,
+        rows: StepRows,
+        user: Float[Tensor, "users dim"],
+        item: Float[Tensor, "items dim"],
+    ) -> UDITSRLosses:
+        """`losses` from the final vectors of the users and items that the step names."""
+        config, batch, search = self.config, rows.batch, rows.batch.is_search
         query = self.query_vector(batch.query_terms)
-        demand, of_negative = self._batch_demand(batch, tables)
+        demand, of_negative = self._demand_of(rows)
         intent = torch.where(search.unsqueeze(1), query, demand)
         scores = self._score(
             torch.cat([batch.user, batch.user]),
             torch.cat([batch.item, batch.negative]),
             torch.cat([search, search]),
             torch.cat([intent, torch.where(search.unsqueeze(1), query, of_negative)]),
-            tables,
+            (user, item),
         )
         bpr = bpr_loss(*scores.chunk(2))
         supervised = config.supervised_weight * supervised_demand_loss(
-            demand, query, search, per_batch=config.parity
+            demand, query, search, per_batch=not config.supervise_searches
         )
         translation = config.translation_weight * translation_contrast_loss(
-            tables.user[batch.user], intent, tables.item[batch.item], tables.item[batch.negative]
+            user[batch.user], intent, item[batch.item], item[batch.negative]
         )
-        return UDITSRLosses(bpr, supervised, translation, bpr + supervised + translation)
+        naming = demand.new_zeros(())
+        if config.naming_weight > 0:
+            asked = torch.nonzero(search).flatten()
+            words, terms = self.term_embedding.weight, batch.query_terms[asked]
+            naming = config.naming_weight * naming_loss(demand[asked], words, terms)
+        total = bpr + supervised + translation + naming
+        return UDITSRLosses(bpr, supervised, translation, naming, total)
 
-    def _batch_demand(self, batch: TrainingBatch, tables: UDITSRTables) -> tuple[Tensor, Tensor]:
+    def _demand_of(self, rows: StepRows) -> tuple[Tensor, Tensor]:
         """q~ of every positive and, on recommendation rows, of every negative (zero elsewhere)."""
-        known = torch.nonzero(batch.pair >= 0).flatten()
-        fresh = torch.nonzero(batch.pair < 0).flatten()
+        batch = rows.batch
+        tables = self.intent.tables(
+            self.user_embedding(rows.contexts.user),
+            self.item_embedding(rows.asked_items),
+            self.term_embedding.weight,
+            rows.contexts,
+            rows.item_terms,
+        )
         rec = torch.nonzero(~batch.is_search).flatten()
         made = self.intent(
-            tables.intent,
-            torch.cat([batch.user[fresh], batch.user[rec]]),
-            torch.cat([batch.item[fresh], batch.negative[rec]]),
+            tables,
+            torch.cat([batch.contexts, batch.contexts[rec]]),
+            torch.cat([batch.item, batch.negative[rec]]),
         )
-        zeros = tables.user.new_zeros(len(batch.user), self.config.dim)
-        positive = zeros.index_put((known,), tables.demand[batch.pair[known]])
-        positive = positive.index_put((fresh,), made[: len(fresh)])
-        return positive, zeros.index_put((rec,), made[len(fresh) :])
+        positive, negative = made.split([len(batch.user), len(rec)])
+        return positive, torch.zeros_like(positive).index_put((rec,), negative)
 
     def _score(
-        self, user: Tensor, item: Tensor, is_search: Tensor, intent: Tensor, tables: UDITSRTables
+        self,
+        user: Tensor,
+        item: Tensor,
+        is_search: Tensor,
+        intent: Tensor,
+        tables: tuple[Tensor, Tensor],
     ) -> Tensor:
-        scores = tables.user.new_zeros(len(user))
+        scores = intent.new_zeros(len(user))
         for search, network in ((True, self.search_score), (False, self.recommend_score)):
             rows = torch.nonzero(is_search == search).flatten()
-            hidden = network.project_user(tables.user, user[rows])
-            hidden = hidden + network.project_item(tables.item, item[rows])
+            hidden = network.project_user(tables[0], user[rows])
+            hidden = hidden + network.project_item(tables[1], item[rows])
             hidden = hidden + network.project_query(intent[rows])
             scores = scores.index_put((rows,), network.finish(hidden))
         return scores
 
 
-def _check_terms(name: str, terms: Tensor, num_rows: int, num_terms: int, parity: bool) -> None:
+def _intent(config: UDITSRConfig, num_user_terms: int) -> DemandIntent | PlainIntent:
+    """What makes the virtual queries."""
+    if config.virtual_query == "timed":
+        return TimedIntent(config.dim)
+    if config.virtual_query == "generated" or config.virtual_query == "permuted":
+        return DemandIntent(config.dim, num_user_terms)
+    return PlainIntent(config.dim, config.virtual_query)
+
+
+def _permutations(
+    config: UDITSRConfig, num_users: int, num_items: int
+) -> tuple[Tensor, Tensor] | None:
+    """Another user and another item for each, fixed by the seed, or None."""
+    if config.virtual_query != "permuted":
+        return None
+    sizes = {"user": num_users, "item": num_items}
+    user, item = (
+        torch.randperm(size, generator=torch_generator(config.seed, "permuted", name))
+        for name, size in sizes.items()
+    )
+    return user, item
+
+
+def _is_all(contexts: Contexts, num_users: int) -> bool:
+    """True for all users in their order, whose vectors need no gathering."""
+    if len(contexts) != num_users:
+        return False
+    return torch.equal(contexts.user, torch.arange(num_users, device=contexts.user.device))
+
+
+def _check_terms(name: str, terms: Tensor, num_rows: int, num_terms: int, padding: bool) -> None:
     if len(terms) != num_rows:
         raise BadInputError(f"{name}: got {len(terms)} rows, expected {num_rows}; one for each")
-    check_rows(name, terms, num_terms, padding=not parity)
+    check_rows(name, terms, num_terms, padding=padding)

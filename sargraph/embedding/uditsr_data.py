@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +13,10 @@ from sargraph.core.errors import BadInputError
 from sargraph.core.types import NO_ROW, IntArray
 from sargraph.embedding.frequent_terms import FrequentTerms, only_from_pair
 from sargraph.embedding.negatives import FreeItems
+from sargraph.embedding.query_history import QueryHistories
 from sargraph.graph.graph import CLICKED, FOUND, EdgeTable, EdgeType, Graph
+from sargraph.nn.contexts import TimedContexts
 from sargraph.nn.edges import TranslationEdges
-
-MIN_BATCHES = 4
-"""Batches per epoch at the least: what a step predicts carries no messages in that step."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +36,19 @@ class UDITSRData:
     own_item_terms: Bool[Tensor, "edges item_length"]
     free_items: FreeItems
     counts: dict[str, int]
+    histories: QueryHistories | None = None
+    """What users asked before, where virtual queries are timed."""
 
-    def batches(
-        self, batch_size: int, generator: torch.Generator
-    ) -> Iterator[tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]]:
-        """(edges, negative items) of one pass over all edges, shuffled, in batches of like size.
+    def shuffled(
+        self, generator: torch.Generator
+    ) -> tuple[Int[Tensor, " rows"], Int[Tensor, " rows"]]:
+        """(edges, negative items) of one pass over all edges, in a random order.
 
-        A batch has at least `batch_size` edges, unless that would make fewer than MIN_BATCHES.
         Users who chose every item have nothing to be ranked lower and are left out.
         """
         rows = torch.nonzero(self.free_items.any_for(self.edges.user)).flatten()
         rows = rows[torch.randperm(len(rows), generator=generator)]
-        negative = self.free_items.draw(self.edges.user[rows], generator)
-        num_batches = max(len(rows) // batch_size, min(MIN_BATCHES, len(rows)))
-        yield from zip(
-            rows.tensor_split(num_batches), negative.tensor_split(num_batches), strict=True
-        )
+        return rows, self.free_items.draw(self.edges.user[rows], generator)
 
 
 def uditsr_data(
@@ -62,12 +57,14 @@ def uditsr_data(
     num_user_terms: int,
     num_item_terms: int,
     missing: int = NO_ROW,
+    history_length: int | None = None,
 ) -> UDITSRData:
     """Prepare a graph for UDITSR.
 
     Words are counted over found edges as published: the `num_user_terms` and `num_item_terms` most
     frequent, of queries cut to `max_query_terms`. Items with fewer are filled up from their text.
-    `missing` is the term row that stands where there is no word (published: word 0).
+    `missing` is the term row that stands where there is no word (published: word 0). With
+    `history_length` each edge knows its user's last so many queries before its time instead.
     Raises BadInputError when there is no edge to learn from. Cost: a few sorts of the edges.
     """
     sizes = graph.num_nodes
@@ -83,23 +80,44 @@ def uditsr_data(
     user, item = _ends(clicked, searched)
     pair = np.unique(user * sizes["item"] + item, return_inverse=True)[1]
     asked = pair[len(clicked) :]
+    histories, timed = _timed(graph, user, (clicked, searched), query_terms, history_length)
     edges = TranslationEdges.build(
         torch.from_numpy(user),
         torch.from_numpy(item),
         torch.arange(len(user)) >= len(clicked),
         _words(np.concatenate([np.full((len(clicked), max_query_terms), -1), queries]), missing),
         (sizes["user"], sizes["item"], sizes["term"]),
+        timed,
     )
+    own_user_terms = only_from_pair(by_user, user, pair, asked, queries)
+    if histories is not None:
+        own_user_terms[:] = False  # queries strictly before an edge are never its own
     return UDITSRData(
         edges=edges,
         user_terms=_words(by_user.terms, missing),
         item_terms=_words(by_item.terms, missing),
         query_terms=_words(query_terms, missing),
-        own_user_terms=torch.from_numpy(only_from_pair(by_user, user, pair, asked, queries)),
+        own_user_terms=torch.from_numpy(own_user_terms),
         own_item_terms=torch.from_numpy(only_from_pair(by_item, item, pair, asked, queries)),
         free_items=_free_items(*_ends(clicked, found), graph),
         counts=_counts(clicked, found, searched),
+        histories=histories,
     )
+
+
+def _timed(
+    graph: Graph,
+    user: IntArray,
+    tables: tuple[EdgeTable, EdgeTable],
+    query_terms: IntArray,
+    length: int | None,
+) -> tuple[QueryHistories | None, tuple[Tensor, TimedContexts] | None]:
+    """The query histories, the context of each edge and the contexts; nothing without a length."""
+    if length is None:
+        return None, None
+    histories = QueryHistories.of(graph, query_terms, length)
+    context, contexts = histories.contexts(user, np.concatenate([each.time for each in tables]))
+    return histories, (torch.from_numpy(context), contexts)
 
 
 def _counts(clicked: EdgeTable, found: EdgeTable, searched: EdgeTable) -> dict[str, int]:

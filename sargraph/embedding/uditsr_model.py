@@ -6,67 +6,40 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from sargraph.core.config import parse_config
 from sargraph.core.errors import BadInputError
-from sargraph.core.types import NO_ROW, Array, FloatArray, IntArray
+from sargraph.core.types import NO_ROW, NO_TIME, Array, FloatArray, IntArray
 from sargraph.embedding.embeddings import Embeddings
-from sargraph.embedding.model import EMBEDDING_MODELS, EmbeddingModel, TrainConfig
-from sargraph.embedding.own_words import without_own_words
+from sargraph.embedding.model import EMBEDDING_MODELS, EmbeddingModel
+from sargraph.embedding.query_history import QueryHistories
 from sargraph.embedding.scorer import UDITSRScorer
-from sargraph.embedding.uditsr import UDITSR, UDITSRConfig
+from sargraph.embedding.uditsr import UDITSR
+from sargraph.embedding.uditsr_config import UDITSRTraining
 from sargraph.embedding.uditsr_data import UDITSRData, uditsr_data
-from sargraph.embedding.uditsr_step import TrainingBatch, UDITSRTables
+from sargraph.embedding.uditsr_sampled import SampledPropagation
+from sargraph.embedding.uditsr_stale import StaleTables, WindowBatch, windows
+from sargraph.embedding.uditsr_step import StepRows, TrainingBatch, UDITSRTables
 from sargraph.graph.graph import Graph
+from sargraph.nn.contexts import TimedContexts
 from sargraph.nn.intent import IntentTables
-
-
-class UDITSRTraining(TrainConfig):
-    """Settings of UDITSR and of its training."""
-
-    num_layers: int = Field(2, ge=0)
-    """Translation layers."""
-    supervised_weight: float = Field(1.5, ge=0)
-    """Weight of the supervised demand loss: virtual queries shall look like real ones."""
-    translation_weight: float = Field(0.2, ge=0)
-    """Weight of the translation contrast loss: user plus demand shall lead to the item."""
-    max_query_terms: int = Field(5, ge=1)
-    """Words of a query that are read, from its start (published: 3)."""
-    num_user_terms: int = Field(3, ge=1)
-    """Most frequent words that stand for a user."""
-    num_item_terms: int = Field(10, ge=1)
-    """Most frequent words that stand for an item."""
-    parity: bool = False
-    """Train as published: the edges and words of the rows to be predicted stay in view, missing
-    words are word 0, and what else `UDITSRConfig.parity` says."""
-
-    def network(self, seed: int) -> UDITSRConfig:
-        """The settings of the network alone."""
-        return UDITSRConfig(
-            dim=self.dim,
-            num_layers=self.num_layers,
-            supervised_weight=self.supervised_weight,
-            translation_weight=self.translation_weight,
-            parity=self.parity,
-            seed=seed,
-        )
 
 
 @EMBEDDING_MODELS.register("uditsr")
 class UDITSRModel(EmbeddingModel):
     """UDITSR over the clicked and found edges of a graph; see `UDITSR` for its mathematics.
 
-    Each step propagates once. Unless `parity`, it keeps two things from the rows that it predicts:
-    their edges (and parallel ones) carry no messages, and words that a user or an item has only
-    through the row's own pair are hidden from its virtual query. The published code shows both,
-    so that a label can be read off its input in training and never afterwards.
+    A step propagates over the whole graph, over drawn edges, or not at all (`propagation`). Unless
+    told otherwise, it keeps two things from the rows that it predicts: their edges (and parallel
+    ones) carry no messages, and words that a user or an item has only through the row's own pair
+    are hidden from its virtual query. The published code shows both, so that a label can be read
+    off its input in training and never afterwards.
     """
 
     config_class = UDITSRTraining
 
-    def __init__(self, data: UDITSRData, config: UDITSRTraining, seed: int) -> None:
+    def __init__(self, graph: Graph, data: UDITSRData, config: UDITSRTraining, seed: int) -> None:
         edges = data.edges
         self.data = data
         self.config = config
@@ -79,6 +52,10 @@ class UDITSRModel(EmbeddingModel):
             data.user_terms,
             data.item_terms,
         )
+        self._stale = StaleTables()
+        self._sampled: SampledPropagation | None = None
+        if config.propagation == "sampled":
+            self._sampled = SampledPropagation(graph, data, config.fan_out, seed)
 
     @classmethod
     def build(cls, graph: Graph, config: UDITSRTraining, seed: int) -> UDITSRModel:
@@ -93,31 +70,49 @@ class UDITSRModel(EmbeddingModel):
             config.max_query_terms,
             config.num_user_terms,
             config.num_item_terms,
-            missing=0 if config.parity else NO_ROW,
+            missing=NO_ROW if config.mask_padding else 0,
+            history_length=config.num_history_queries if config.virtual_query == "timed" else None,
         )
-        return cls(data, config, seed)
+        return cls(graph, data, config, seed)
 
-    def batches(self, epoch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs (rows of edges, negative items), both Int[batch]."""
-        return self.data.batches(self.config.batch_size, generator)
+    def batches(self, epoch: int, generator: torch.Generator) -> Iterator[WindowBatch]:
+        """The batches of one pass."""
+        if self._sampled is not None:
+            self._sampled.begin(epoch)
+        length = self.config.refresh_every if self.config.propagation == "stale" else 1
+        rows, negative = self.data.shuffled(generator)
+        return windows(rows, negative, self.config.batch_size, length)
 
-    def step(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """One propagation without the batch's edges, then the losses of the batch."""
-        rows, negative = batch
+    def step(self, batch: WindowBatch) -> dict[str, Tensor]:
+        """The losses of the batch, from vectors that its own edges have no part in."""
         edges = self.data.edges
-        training = TrainingBatch.of_edges(edges, rows, negative)
-        if self.config.parity:
-            losses = self.module.losses(training, self.module.propagate(edges))
-        else:
-            tables = self.module.propagate(edges, edges.outside(training.user, training.item))
-            own = self.data.own_user_terms[rows], self.data.own_item_terms[rows]
-            losses = self.module.losses(*without_own_words(self.module, training, tables, *own))
+        training = TrainingBatch.of_edges(edges, batch.rows, batch.negative)
+        rows = StepRows.of(training, self.module, edges.contexts)
+        if self.config.hide_words and self.config.virtual_query != "permuted":
+            own = self.data.own_user_terms[batch.rows], self.data.own_item_terms[batch.rows]
+            rows = rows.without_own_words(*own)
+        losses = self.module.losses_of(rows, *self._vectors(rows, batch))
         return {
             "loss": losses.total,
             "bpr": losses.bpr,
             "supervised": losses.supervised,
             "translation": losses.translation,
+            **({"naming": losses.naming} if self.config.naming_weight > 0 else {}),
         }
+
+    def _vectors(self, rows: StepRows, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """Final vectors of the step's users and items, by the way that `propagation` says."""
+        if batch.window is None:
+            return self._stale.of(self.module, rows)
+        edges, keep = self.data.edges, None
+        if self.config.hide_edges:
+            keep = edges.outside(edges.user[batch.window], edges.item[batch.window])
+        if self._sampled is not None:
+            return self._sampled(self.module, rows, None if keep is None else ~keep)
+        tables = self.module.propagate(edges, keep)
+        if self.config.propagation == "stale":
+            self._stale.keep(self.module, tables)
+        return tables.user[rows.users], tables.item[rows.items]
 
     def tables(self) -> dict[str, FloatArray]:
         """Propagated users and items; queries as the sums of their words."""
@@ -135,34 +130,44 @@ class UDITSRModel(EmbeddingModel):
     def weights(self) -> dict[str, Array]:
         """The network's parameters and the words of users, items and queries."""
         state = {name: value.numpy().copy() for name, value in self.module.state_dict().items()}
-        return {**state, "query_terms": self.data.query_terms.numpy()}
+        histories = {} if self.data.histories is None else self.data.histories.weights()
+        return {**state, **histories, "query_terms": self.data.query_terms.numpy()}
 
     def scorer(self) -> UDITSRScorer:
         """Ranks with the weights as they are now."""
-        return UDITSRScorer(self.module, self._propagated(), self.data.query_terms)
+        tables, histories = self._propagated(), self.data.histories
+        return UDITSRScorer(self.module, tables, self.data.query_terms, histories=histories)
 
     @classmethod
     def scorer_from(cls, embeddings: Embeddings) -> UDITSRScorer:
         """Ranks with finished embeddings."""
-        module = _module_of(embeddings)
+        module, histories = _module_of(embeddings)
         tables = UDITSRTables(
             user=torch.tensor(embeddings.tables["user"]),
             item=torch.tensor(embeddings.tables["item"]),
-            demand=torch.empty(0, embeddings.dim),
-            intent=_intent_tables(module),
-            layers=[],
+            intent=_intent_tables(module, None),
         )
         terms = torch.tensor(embeddings.weights["query_terms"])
-        return UDITSRScorer(module, tables, terms, embeddings.parents)
+        return UDITSRScorer(module, tables, terms, embeddings.parents, histories)
 
     @classmethod
-    def demand_from(cls, embeddings: Embeddings, user: IntArray, item: IntArray) -> FloatArray:
-        """The virtual query q~ of each pair, float32 [pairs, dim], in chunks."""
-        module = _module_of(embeddings)
+    def demand_from(
+        cls,
+        embeddings: Embeddings,
+        user: IntArray,
+        item: IntArray,
+        time: IntArray | None = None,
+    ) -> FloatArray:
+        """The virtual query q~ of each pair (at its time), float32 [pairs, dim], in chunks."""
+        module, histories = _module_of(embeddings)
+        of_user, contexts = torch.from_numpy(user), None
+        if histories is not None:
+            when = np.full(len(user), NO_TIME) if time is None else time
+            rows, contexts = histories.contexts(user, when)
+            of_user = torch.from_numpy(rows)
         with torch.no_grad():
-            virtual = module.intent(
-                _intent_tables(module), torch.from_numpy(user), torch.from_numpy(item)
-            )
+            tables = _intent_tables(module, contexts)
+            virtual = module.intent(tables, of_user, torch.from_numpy(item))
         return np.asarray(virtual.numpy())
 
     def _propagated(self) -> UDITSRTables:
@@ -170,26 +175,27 @@ class UDITSRModel(EmbeddingModel):
             return self.module.propagate(self.data.edges)
 
 
-def _module_of(embeddings: Embeddings) -> UDITSR:
-    """The network with its trained weights, in eval mode."""
-    weights = {name: torch.tensor(value) for name, value in embeddings.weights.items()}
-    del weights["query_terms"]
+def _module_of(embeddings: Embeddings) -> tuple[UDITSR, QueryHistories | None]:
+    """The network with its trained weights, in eval mode, and the query histories it reads."""
+    arrays = dict(embeddings.weights)
+    terms = np.asarray(arrays.pop("query_terms"), dtype=np.int64)
+    histories = None
+    if "history_kind" in arrays:
+        histories = QueryHistories.from_weights(arrays, terms)
+    weights = {name: torch.tensor(value) for name, value in arrays.items()}
     config = parse_config(UDITSRTraining, embeddings.config, "[training]")
-    users, items, terms = (
+    users, items, num_terms = (
         len(weights[f"{kind}_embedding.weight"]) for kind in ("user", "item", "term")
     )
     network = config.network(embeddings.seed)
-    module = UDITSR(users, items, terms, network, weights["user_terms"], weights["item_terms"])
+    module = UDITSR(users, items, num_terms, network, weights["user_terms"], weights["item_terms"])
     module.load_state_dict(weights)
-    return module.eval()
+    return module.eval(), histories
 
 
-def _intent_tables(module: UDITSR) -> IntentTables:
+def _intent_tables(module: UDITSR, contexts: TimedContexts | None) -> IntentTables | None:
+    """The generator's tables; None for a timed one without contexts, which requests bring."""
+    if contexts is None and module.config.virtual_query == "timed":
+        return None
     with torch.no_grad():
-        return module.intent.tables(
-            module.user_embedding.weight,
-            module.item_embedding.weight,
-            module.term_embedding.weight,
-            module.user_terms,
-            module.item_terms,
-        )
+        return module.intent_tables(contexts)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from sargraph.core.errors import BadInputError
-from sargraph.nn.sparse import SparsePattern
+from sargraph.nn.contexts import TimedContexts
+from sargraph.nn.sparse import SparseMatrix, SparsePattern
+
+
+@dataclass(frozen=True)
+class EdgeMeans:
+    """Matrices whose rows sum to the share of such edges at a node, 1 where it has no others."""
+
+    to_item: SparseMatrix
+    """[items, users]: the mean over an item's edges of their users."""
+    to_user: SparseMatrix
+    """[users, items]: the mean over a user's edges of their items."""
+    pairs: SparseMatrix
+    """[users + items, pairs]: the virtual queries' part in the mean demand of a node."""
+    terms: SparseMatrix
+    """[users + items, terms]: the real queries' part in it."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +32,9 @@ class TranslationEdges:
     """User-item edges of both sources; parallel edges stay.
 
     A search edge carries its query's words, a recommendation edge the virtual query of its
-    (user, item) pair. Each unique pair of recommendation edges has one row in `pair_user` and
-    `pair_item`, sorted by item, and `pair` leads from an edge to it (-1 on search edges).
+    (context, item) pair; the context is the user, or the user at the edge's time (`contexts`). Each
+    unique pair of recommendation edges has one row in `pair_context` and `pair_item`, sorted by
+    item, and `pair` leads from an edge to it (-1 on search edges).
     Memory: about 150 bytes an edge.
     """
 
@@ -31,17 +47,22 @@ class TranslationEdges:
     query_terms: Int[Tensor, "edges length"]
     """Term rows of the query; -1 is padding. Read on search edges only."""
     pair: Int[Tensor, " edges"]
-    pair_user: Int[Tensor, " pairs"]
+    context: Int[Tensor, " edges"]
+    """What of the user's history an edge knows: a row of `contexts`, or the user where None."""
+    contexts: TimedContexts | None
+    pair_context: Int[Tensor, " pairs"]
     pair_item: Int[Tensor, " pairs"]
     pair_edge: Int[Tensor, " rec_edges"]
-    """The recommendation edges: the entries of `user_pair` and `item_pair`."""
+    """The recommendation edges: the entries of `node_pair`, once for users, once for items."""
     term_edge: Int[Tensor, " query_words"]
-    """The edge of each query word: the entries of `user_term` and `item_term`."""
+    """The edge of each query word: the entries of `node_term`, once for users, once for items."""
     item_user: SparsePattern
-    user_pair: SparsePattern
-    item_pair: SparsePattern
-    user_term: SparsePattern
-    item_term: SparsePattern
+    node_pair: SparsePattern
+    """[users + items, pairs]: which pairs a node's recommendation edges have."""
+    node_term: SparsePattern
+    """[users + items, terms]: which words a node's search edges have."""
+    of_all: dict[torch.dtype, EdgeMeans] = field(default_factory=dict, compare=False, repr=False)
+    """The means over all edges, once they were asked for."""
 
     @classmethod
     def build(
@@ -51,18 +72,22 @@ class TranslationEdges:
         is_search: Bool[Tensor, " edges"],
         query_terms: Int[Tensor, "edges length"],
         sizes: tuple[int, int, int],
+        timed: tuple[Int[Tensor, " edges"], TimedContexts] | None = None,
     ) -> TranslationEdges:
         """Prepare edges over `sizes` = (num_users, num_items, num_terms).
 
-        Cost O(edges log edges). Raises BadInputError for a row outside its table.
+        `timed` gives the context of each edge, and the contexts. Cost O(edges log edges).
+        Raises BadInputError for a row outside its table.
         """
         num_users, num_items, num_terms = sizes
         check_rows("edge user", user, num_users)
         check_rows("edge item", item, num_items)
         check_rows("edge query term", query_terms, num_terms, padding=True)
         pair_edge = torch.nonzero(~is_search).flatten()
+        context, contexts = timed if timed is not None else (user, None)
+        width = max(num_users, len(contexts) if contexts is not None else 0, 1)
         codes, of_edge = torch.unique(
-            item[pair_edge] * num_users + user[pair_edge], return_inverse=True
+            item[pair_edge] * width + context[pair_edge], return_inverse=True
         )
         term_edge, place = torch.nonzero((query_terms >= 0) & is_search.unsqueeze(1), as_tuple=True)
         term = query_terms[term_edge, place]
@@ -75,23 +100,33 @@ class TranslationEdges:
             is_search=is_search,
             query_terms=query_terms,
             pair=torch.full_like(user, -1).index_put((pair_edge,), of_edge),
-            pair_user=codes % num_users,
-            pair_item=codes // num_users,
+            context=context,
+            contexts=contexts,
+            pair_context=codes % width,
+            pair_item=codes // width,
             pair_edge=pair_edge,
             term_edge=term_edge,
             item_user=SparsePattern.build(item, user, num_items, num_users),
-            user_pair=SparsePattern.build(user[pair_edge], of_edge, num_users, len(codes)),
-            item_pair=SparsePattern.build(item[pair_edge], of_edge, num_items, len(codes)),
-            user_term=SparsePattern.build(user[term_edge], term, num_users, num_terms),
-            item_term=SparsePattern.build(item[term_edge], term, num_items, num_terms),
+            node_pair=_of_nodes(user[pair_edge], item[pair_edge], of_edge, sizes, len(codes)),
+            node_term=_of_nodes(user[term_edge], item[term_edge], term, sizes, num_terms),
         )
 
-    def mean_weights(
-        self, dtype: torch.dtype, keep: Bool[Tensor, " edges"] | None = None
-    ) -> tuple[Float[Tensor, " edges"], Float[Tensor, " edges"]]:
-        """Each edge's share in the mean at its user and at its item; a left-out edge has none."""
+    def means(self, dtype: torch.dtype, keep: Bool[Tensor, " edges"] | None = None) -> EdgeMeans:
+        """The means over the edges where `keep` is True; those over all edges are made once."""
+        if keep is None and dtype in self.of_all:
+            return self.of_all[dtype]
         kept = torch.ones_like(self.user, dtype=dtype) if keep is None else keep.to(dtype)
-        return _shares(kept, self.user, self.num_users), _shares(kept, self.item, self.num_items)
+        at_user = _shares(kept, self.user, self.num_users)
+        at_item = _shares(kept, self.item, self.num_items)
+        found = EdgeMeans(
+            to_item=self.item_user.weighted(at_item),
+            to_user=self.item_user.flipped().weighted(at_user),
+            pairs=self.node_pair.weighted(_both(at_user, at_item, self.pair_edge)),
+            terms=self.node_term.weighted(_both(at_user, at_item, self.term_edge)),
+        )
+        if keep is None:
+            self.of_all[dtype] = found
+        return found
 
     def outside(
         self, user: Int[Tensor, " batch"], item: Int[Tensor, " batch"]
@@ -103,6 +138,19 @@ class TranslationEdges:
         part of all edges: what it predicts carries no messages in that step.
         """
         return ~torch.isin(self.user * self.num_items + self.item, user * self.num_items + item)
+
+
+def _of_nodes(
+    user: Tensor, item: Tensor, column: Tensor, sizes: tuple[int, int, int], num_columns: int
+) -> SparsePattern:
+    """One entry at the user and one at the item of every edge; items stand below the users."""
+    row = torch.cat([user, item + sizes[0]])
+    return SparsePattern.build(row, torch.cat([column, column]), sizes[0] + sizes[1], num_columns)
+
+
+def _both(at_user: Tensor, at_item: Tensor, edge: Tensor) -> Tensor:
+    """The shares of edges at their users, then at their items: the entries of `_of_nodes`."""
+    return torch.cat([at_user[edge], at_item[edge]])
 
 
 def _shares(kept: Tensor, node: Tensor, num_nodes: int) -> Tensor:

@@ -6,29 +6,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sargraph.nn.word_attention import word_attention
+from sargraph.nn.pair_features import Buffers, pair_features
+from sargraph.nn.sparse import SparseMatrix
+from sargraph.nn.user_parts import user_parts
 
 
 @dataclass(frozen=True)
 class IntentTables:
     """Everything of the generator that depends on one user, one item or one word alone."""
 
-    user_key: Float[Tensor, "users dim"]
-    """What a user asks of a word: `A^T k`, so that `k · (A y) = user_key · y`."""
-    user_hidden: Float[Tensor, "users hidden"]
-    """The user's part of the first layer, with its bias: `W1 [e_u; 0; Σ x; 0] + b1`."""
-    item_hidden: Float[Tensor, "items hidden"]
+    user: Float[Tensor, "contexts dim_plus_hidden"]
+    """What a user (in a context) asks of a word, `A^T k` [dim], so that `k · (A y) = (A^T k) · y`;
+    then the user's part of the first layer with its bias, `W1 [e_u; 0; Σ x; 0] + b1` [hidden]."""
+    item: Float[Tensor, "items hidden"]
     """The item's part of the first layer: `W1 [0; e_i; 0; 0]`."""
     words: Float[Tensor, "terms dim"]
     """The word vectors y."""
     item_terms: Int[Tensor, "items item_length"]
-    """Words of every item, by row; row 0 stands in at padding."""
-    item_valid: Bool[Tensor, "items item_length"]
-    """True where an item has a word."""
+    """Words of every item, by row; -1 = none."""
 
 
 class DemandIntent(nn.Module):
@@ -43,148 +42,103 @@ class DemandIntent(nn.Module):
     x are the user's words, y the item's; a padded word counts as the zero vector among x and not
     at all among y. The published attention bias is left out: a softmax does not see a shift.
 
-    Cost for P pairs: 2·P·(8 d²) multiply-adds (d = dim). What depends on the user or the item
-    alone is computed once per user and item. The pairs run in chunks that fit in cache and the
-    backward pass repeats each chunk, so memory is O(chunk_size · d + P · d) instead of O(P · 9 d),
-    and no slower.
+    K, A and W1 are split by what they read: per user, per item and per word tables that are added
+    (`tables`); a pair costs 6 dim² multiply-adds up to h2 = tanh(W2 ..) (`features`), and W3, being
+    linear, 2 dim² more where a pair's q~ is wanted (`finish`), but only once per node where a mean
+    of q~ over a node's pairs is (`mean_demand`).
 
     Source: UDITSR, "Unified Dual-Intent Translation for Joint Modeling of Search and
     Recommendation", KDD 2024, arXiv 2407.00912.
     """
 
-    def __init__(self, dim: int, num_user_terms: int, chunk_size: int = 4096) -> None:
+    def __init__(self, dim: int, num_user_terms: int) -> None:
         super().__init__()
         self.dim = dim
-        self.chunk_size = chunk_size
         self.key = nn.Linear((1 + num_user_terms) * dim, dim)
         self.attention = nn.Linear(dim, dim, bias=False)
         self.first = nn.Linear(4 * dim, 2 * dim)
         self.second = nn.Linear(2 * dim, 2 * dim)
         self.third = nn.Linear(2 * dim, dim)
+        self.pool = Buffers()
 
     def tables(
         self,
-        user: Float[Tensor, "users dim"],
+        user: Float[Tensor, "contexts dim"],
         item: Float[Tensor, "items dim"],
         words: Float[Tensor, "terms dim"],
-        user_terms: Int[Tensor, "users user_length"],
+        contexts: Any,
         item_terms: Int[Tensor, "items item_length"],
     ) -> IntentTables:
-        """Split K, A and W1 into per-user and per-item parts; -1 marks a missing word."""
+        """Split K, A and W1 into per-context and per-item parts; -1 marks a missing word.
+
+        `user` holds the vector of each context's user, `contexts` are WordContexts. Cost: 3 dim² multiply-adds per context,
+        2 dim² per item, (places + 2) dim² per word.
+        """
         of_user, of_item, of_words, _ = self.first.weight.split(self.dim, dim=1)
-        x = _word_vectors(words, user_terms)
-        key = self.key(torch.cat([user.unsqueeze(1), x], dim=1).flatten(1))
+        first, *asks = self._asks()
+        bias = torch.cat([self.key.bias @ self.attention.weight, self.first.bias])
+        own = torch.cat([first, of_user.t()], dim=1)
         return IntentTables(
-            user_key=key @ self.attention.weight,
-            user_hidden=F.linear(user, of_user, self.first.bias) + F.linear(x.sum(1), of_words),
-            item_hidden=F.linear(item, of_item),
+            user=user_parts(user, words, contexts.terms, own, asks, of_words, bias),
+            item=F.linear(item, of_item),
             words=words,
-            item_terms=item_terms.clamp(min=0),
-            item_valid=item_terms >= 0,
+            item_terms=item_terms,
         )
+
+    def features(
+        self, tables: IntentTables, user: Int[Tensor, " pairs"], item: Int[Tensor, " pairs"]
+    ) -> Float[Tensor, "pairs hidden"]:
+        """h2 of each pair of rows of `tables`; sorted by item runs fastest."""
+        return self._features(tables, user, item, None)
+
+    def finish(self, features: Float[Tensor, "pairs hidden"]) -> Float[Tensor, "pairs dim"]:
+        """q~ = W3 h2 + b3."""
+        demand: Tensor = self.third(features)
+        return demand
 
     def forward(
         self, tables: IntentTables, user: Int[Tensor, " pairs"], item: Int[Tensor, " pairs"]
     ) -> Float[Tensor, "pairs dim"]:
-        """The virtual query of each pair of rows of `tables`; sorted by item runs fastest."""
-        demand: Tensor = _InChunks.apply(
-            user,
-            item,
-            tables.item_terms,
-            tables.item_valid,
-            self.chunk_size,
-            tables.user_key,
-            tables.user_hidden,
-            tables.item_hidden,
+        """The virtual query of each pair of rows of `tables`."""
+        return self.finish(self.features(tables, user, item))
+
+    def mean_demand(
+        self,
+        tables: IntentTables,
+        user: Int[Tensor, " pairs"],
+        item: Int[Tensor, " pairs"],
+        matrix: SparseMatrix,
+    ) -> Float[Tensor, "nodes dim"]:
+        """`matrix @ q~` for a matrix [nodes, pairs]; W3 runs over the nodes alone."""
+        mixed = self._features(tables, user, item, matrix)
+        shares = matrix.row_sums().unsqueeze(1)
+        return F.linear(mixed, self.third.weight) + shares * self.third.bias
+
+    def _features(
+        self, tables: IntentTables, user: Tensor, item: Tensor, matrix: SparseMatrix | None
+    ) -> Tensor:
+        of_context = self.first.weight.narrow(1, 3 * self.dim, self.dim)
+        return pair_features(
+            tables.user,
+            tables.item,
             tables.words,
-            self.first.weight.narrow(1, 3 * self.dim, self.dim),
-            self.second.weight,
-            self.second.bias,
-            self.third.weight,
-            self.third.bias,
+            tables.item_terms,
+            (user, item),
+            (of_context, self.second.weight, self.second.bias),
+            matrix,
+            self.pool,
         )
-        return demand
+
+    def _asks(self) -> list[Tensor]:
+        """K_s^T A for the user's vector and each word's place: from a vector to its ask."""
+        return [part.t() @ self.attention.weight for part in self.key.weight.split(self.dim, 1)]
 
 
 def query_vector(
     words: Float[Tensor, "terms dim"], terms: Int[Tensor, "queries length"]
 ) -> Float[Tensor, "queries dim"]:
     """The sum of a query's word vectors, `q = Σ_t words[terms_t]`; -1 marks a missing word."""
-    return _word_vectors(words, terms).sum(1)
-
-
-def _word_vectors(words: Tensor, terms: Tensor) -> Tensor:
-    """The word vectors of every row, [rows, length, dim], zero where the word is missing."""
-    vectors = F.embedding(terms.clamp(min=0), words)
-    return vectors * (terms >= 0).unsqueeze(2)
-
-
-def _demand(
-    key: Tensor,
-    hidden: Tensor,
-    terms: Tensor,
-    valid: Tensor,
-    words: Tensor,
-    of_context: Tensor,
-    second: Tensor,
-    second_bias: Tensor,
-    third: Tensor,
-    third_bias: Tensor,
-) -> Tensor:
-    """q~ from the summed first-layer parts of a pair's user and item, and the pair's words."""
-    context = word_attention(key, words, terms, valid)
-    hidden = torch.tanh(torch.addmm(hidden, context, of_context.t()))
-    hidden = torch.tanh(F.linear(hidden, second, second_bias))
-    return F.linear(hidden, third, third_bias)
-
-
-class _InChunks(torch.autograd.Function):
-    """`_demand` over chunks of pairs; the backward pass repeats each chunk.
-
-    Gradients are added in place to one buffer per table. Plain checkpointing would instead make
-    a table-sized gradient per chunk, which costs more than the network for large tables.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        user: Tensor,
-        item: Tensor,
-        terms: Tensor,
-        valid: Tensor,
-        chunk_size: int,
-        *inputs: Tensor,
-    ) -> Tensor:
-        ctx.chunk_size = chunk_size
-        ctx.save_for_backward(user, item, terms, valid, *inputs)
-        output = inputs[0].new_empty(len(user), inputs[0].shape[1])
-        for part in _parts(len(user), chunk_size):
-            u, i = user[part], item[part]
-            hidden = inputs[1][u] + inputs[2][i]
-            output[part] = _demand(inputs[0][u], hidden, terms[i], valid[i], *inputs[3:])
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        user, item, terms, valid, *inputs = ctx.saved_tensors
-        sums = [torch.zeros_like(table) for table in inputs]
-        shared = [table.detach().requires_grad_() for table in inputs[3:]]
-        for part in _parts(len(user), ctx.chunk_size):
-            u, i = user[part], item[part]
-            key = inputs[0][u].requires_grad_()
-            hidden = (inputs[1][u] + inputs[2][i]).requires_grad_()
-            with torch.enable_grad():
-                output = _demand(key, hidden, terms[i], valid[i], *shared)
-            of_key, of_hidden, *rest = torch.autograd.grad(
-                output, [key, hidden, *shared], grads[0][part], materialize_grads=True
-            )
-            sums[0].index_add_(0, u, of_key)
-            sums[1].index_add_(0, u, of_hidden)
-            sums[2].index_add_(0, i, of_hidden)
-            for total, value in zip(sums[3:], rest, strict=True):
-                total += value
-        return (None, None, None, None, None, *sums)
-
-
-def _parts(length: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+    if terms.numel() == 0 or len(words) == 0:
+        return words.new_zeros(len(terms), words.shape[1])
+    valid = (terms >= 0).to(words.dtype)
+    return F.embedding_bag(terms.clamp(min=0), words, mode="sum", per_sample_weights=valid)

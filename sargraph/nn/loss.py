@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -50,6 +50,22 @@ def translation_contrast_loss(
     wanted = user + demand
     margin = squared_distance(wanted, negative) - squared_distance(wanted, positive)
     return _mean(-F.logsigmoid(margin), len(margin))
+
+
+def naming_loss(
+    demand: Float[Tensor, "rows dim"],
+    words: Float[Tensor, "terms dim"],
+    terms: Int[Tensor, "rows length"],
+) -> Float[Tensor, ""]:
+    """A virtual query should name the words that were typed, among all words.
+
+    `-mean over rows of mean over the row's words w of log softmax_w( demand · words )`; a row
+    without words (-1) counts for nothing, and 0 comes of no rows. Cost: O(rows terms dim).
+    """
+    valid = terms >= 0
+    named = F.log_softmax(demand @ words.t(), dim=1).gather(1, terms.clamp(min=0))
+    share = valid / valid.sum(1, keepdim=True).clamp(min=1)
+    return _mean(-(named * share).sum(1), int(valid.any(1).sum()))
 
 
 def squared_distance(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from sargraph.nn.edges import TranslationEdges
+from sargraph.nn.edges import EdgeMeans, TranslationEdges
 from sargraph.nn.sparse import SparseMatrix
 
 
@@ -69,7 +69,7 @@ class TranslationConv(MessagePassing):
     ) -> Tensor:
         """Messages and their mean in one product; `matrix` is `adj_t` with its transpose."""
         product: Tensor = matrix.matmul(h)
-        return product + self.sign * mean_demand
+        return product.add_(mean_demand, alpha=self.sign)
 
 
 class TranslationPropagation(nn.Module):
@@ -90,27 +90,35 @@ class TranslationPropagation(nn.Module):
         edges: TranslationEdges,
         user: Float[Tensor, "users dim"],
         item: Float[Tensor, "items dim"],
-        demand: Float[Tensor, "pairs dim"],
+        demand: Callable[[SparseMatrix], Float[Tensor, "nodes dim"]],
         words: Float[Tensor, "terms dim"],
         keep: Bool[Tensor, " edges"] | None = None,
-    ) -> list[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
-        """The (user, item) tables of every layer, the given ones first.
+    ) -> Iterator[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
+        """The (user, item) tables of one layer after another, the given ones first.
 
-        `demand` holds the virtual query of each unique recommendation pair of `edges`, `words` the
-        vectors whose sums are the real queries; only edges where `keep` is True carry messages.
+        `demand(matrix)` is `matrix @ q~` for a matrix [users + items, unique recommendation pairs
+        of `edges`], `words` holds the vectors whose sums are the real queries; only edges where
+        `keep` is True carry messages.
         """
-        at_user, at_item = edges.mean_weights(user.dtype, keep)
-        item_demand = _mean_demand(edges, "item", at_item, demand, words)
-        user_demand = _mean_demand(edges, "user", at_user, demand, words)
-        to_item = edges.item_user.weighted(at_item)
-        to_user = edges.item_user.flipped().weighted(at_user)
-        layers = [(user, item)]
+        return self.run(edges.means(user.dtype, keep), user, item, demand, words)
+
+    def run(
+        self,
+        means: EdgeMeans,
+        user: Float[Tensor, "users dim"],
+        item: Float[Tensor, "items dim"],
+        demand: Callable[[SparseMatrix], Float[Tensor, "nodes dim"]],
+        words: Float[Tensor, "terms dim"],
+    ) -> Iterator[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
+        """The same from the matrices of the means."""
+        mean = demand(means.pairs).add_(means.terms.matmul(words))
+        user_demand, item_demand = mean.split([len(user), len(item)])
+        yield user, item
         for _ in range(self.num_layers):
-            user, item = layers[-1]
-            next_user = self.to_user.fused(item, to_user, user_demand)
-            next_item = self.to_item.fused(user, to_item, item_demand)
-            layers.append((next_user, next_item))
-        return layers
+            next_user = self.to_user.fused(item, means.to_user, user_demand)
+            item = self.to_item.fused(user, means.to_item, item_demand)
+            user = next_user
+            yield user, item
 
 
 def layer_weights(num_layers: int, normalise: bool) -> list[float]:
@@ -121,17 +129,15 @@ def layer_weights(num_layers: int, normalise: bool) -> list[float]:
 
 
 def combine_layers(
-    tables: list[Float[Tensor, "nodes dim"]], weights: list[float]
-) -> Float[Tensor, "nodes dim"]:
-    """`Σ_l weights_l · tables_l`."""
-    return torch.stack([w * t for w, t in zip(weights, tables, strict=True)]).sum(0)
-
-
-def _mean_demand(
-    edges: TranslationEdges, side: str, weight: Tensor, demand: Tensor, words: Tensor
-) -> Tensor:
-    """The mean of q_e at each node of a side, from the unique pairs and the query words."""
-    pairs = edges.item_pair if side == "item" else edges.user_pair
-    terms = edges.item_term if side == "item" else edges.user_term
-    virtual = pairs.weighted(weight[edges.pair_edge]).matmul(demand)
-    return virtual + terms.weighted(weight[edges.term_edge]).matmul(words)
+    layers: Iterable[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]],
+    weights: list[float],
+) -> tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]:
+    """`Σ_l weights_l · layer_l` of both sides, adding each layer as it comes."""
+    totals: list[Tensor] = []
+    for weight, tables in zip(weights, layers, strict=True):
+        if not totals:
+            totals = [weight * table for table in tables]
+            continue
+        for total, table in zip(totals, tables, strict=True):
+            total.add_(table, alpha=weight)
+    return totals[0], totals[1]

@@ -18,17 +18,23 @@ def word_attention(
     words: Float[Tensor, "terms dim"],
     terms: Int[Tensor, "rows length"],
     valid: Bool[Tensor, "rows length"],
+    bias: Float[Tensor, "rows length"] | None = None,
+    may_refuse: bool = False,
 ) -> Float[Tensor, "rows dim"]:
     """Mix each row's word vectors with weights that its key gives them.
 
-    `context = Σ_t a_t y_t`, `a = softmax_t(key · y_t)` over the valid words y_t = words[terms_t];
-    zero for a row without a valid word. `terms` must be rows of `words` where invalid, too.
+    `context = Σ_t a_t y_t`, `a = softmax_t(key · y_t + bias_t)` over the valid words
+    y_t = words[terms_t]; zero for a row without a valid word. `may_refuse` adds a place of logit 0
+    and vector 0, so that a row whose words all score far below 0 has almost none of them. `terms`
+    must be rows of `words` where invalid, too.
     Cost O(rows · length · dim) time but only O(rows · length) memory beside the output: logits
     are sampled products, the context is a weighted bag.
     """
     if terms.numel() == 0:
         return key * 0.0  # no words at all; stays in the graph of gradients
-    context: Tensor = _WordAttention.apply(key, words, terms, valid)
+    if bias is None:
+        bias = key.new_zeros(terms.shape)
+    context: Tensor = _WordAttention.apply(key, words, bias, terms, valid, may_refuse)
     return context
 
 
@@ -36,13 +42,25 @@ class _WordAttention(torch.autograd.Function):
     """Forward and backward as sparse products with the [rows, terms] pattern of `terms`."""
 
     @staticmethod
-    def forward(ctx: Any, key: Tensor, words: Tensor, terms: Tensor, valid: Tensor) -> Tensor:
-        weight = masked_softmax(_sampled_products(key, words, terms), valid)
+    def forward(
+        ctx: Any,
+        key: Tensor,
+        words: Tensor,
+        bias: Tensor,
+        terms: Tensor,
+        valid: Tensor,
+        may_refuse: bool,
+    ) -> Tensor:
+        logit = _sampled_products(key, words, terms) + bias
+        if may_refuse:
+            logit = torch.cat([logit, logit.new_zeros(len(logit), 1)], dim=1)
+            valid = F.pad(valid, (0, 1), value=True)
+        weight = masked_softmax(logit, valid)[:, : terms.shape[1]].contiguous()
         ctx.save_for_backward(key, words, terms, weight)
         return _mix(words, terms, weight)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         key, words, terms, weight = ctx.saved_tensors
         grad = grads[0].contiguous()
         grad_weight = _sampled_products(grad, words, terms)
@@ -50,7 +68,7 @@ class _WordAttention(torch.autograd.Function):
         entries = torch.argsort(terms.reshape(-1), stable=True)
         grad_words = _gather_by_word(grad, weight, terms, entries, len(words))
         grad_words += _gather_by_word(key, grad_logit, terms, entries, len(words))
-        return _mix(words, terms, grad_logit), grad_words, None, None
+        return _mix(words, terms, grad_logit), grad_words, grad_logit, None, None, None
 
 
 def _sampled_products(left: Tensor, words: Tensor, terms: Tensor) -> Tensor:

@@ -15,12 +15,12 @@ USERS, ITEMS, TERMS, EDGES = 5, 6, 9, 24
 class World:
     """A small random model in float64, its edges, a batch, and the oracle of the same weights."""
 
-    def __init__(self, parity: bool, seed: int = 0, chunk_size: int = 4) -> None:
+    def __init__(self, parity: bool, seed: int = 0) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         low = 0 if parity else -1
         user_terms, item_terms = self.rows(low, TERMS, USERS, 3), self.rows(low, TERMS, ITEMS, 4)
         user_terms[-1], item_terms[-1] = low, low  # nothing is known of the last ones
-        config = UDITSRConfig(dim=5, parity=parity, chunk_size=chunk_size, seed=seed)
+        config = UDITSRConfig(dim=5, parity=parity, seed=seed)
         self.model = UDITSR(USERS, ITEMS, TERMS, config, user_terms, item_terms).double()
         for parameter in self.model.parameters():
             parameter.data.mul_(2)  # far from linear

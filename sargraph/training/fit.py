@@ -156,6 +156,7 @@ def _epoch(
             _finite("gradient norm", clip_gradients(model.parameters(), config.clip_norm), steps)
         for optimiser in optimisers:
             optimiser.step()
+        del logged  # with it goes the graph, whose memory the next step takes
     if steps == 0:
         raise BadInputError("got an epoch without batches; give data to train on")
     _check_weights(model, steps)

@@ -16,6 +16,7 @@ from sargraph.embedding.embeddings import Embeddings
 from sargraph.embedding.model import EMBEDDING_MODELS, TrainConfig, embedding_model
 from sargraph.embedding.train import scorer_of, train
 from sargraph.embedding.uditsr_model import UDITSRModel, UDITSRTraining
+from sargraph.embedding.uditsr_stale import WindowBatch
 from sargraph.graph.graph import CLICKED, FOUND, EdgeTable, Graph
 from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
 
@@ -124,7 +125,8 @@ def test_every_parameter_gets_a_gradient(graph: Graph) -> None:
     batch = next(iter(model.batches(1, torch.Generator().manual_seed(0))))
     model.step(batch)["loss"].backward()
     for name, parameter in model.module.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+        if not name.endswith("score.third.bias"):  # no difference of scores sees it
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
 def test_defect_a_row_reads_words_that_only_its_own_pair_has() -> None:
@@ -138,7 +140,7 @@ def test_defect_a_row_reads_words_that_only_its_own_pair_has() -> None:
     assert model.module.user_terms[user, 0] == model.module.item_terms[item, 0] == term
     assert words_read(model) == [False, False]
     seen = {f"own_{kind}_terms": torch.zeros(2, width, dtype=torch.bool) for kind, width in WIDTHS}
-    assert words_read(UDITSRModel(replace(model.data, **seen), model.config, seed=0)) == [
+    assert words_read(UDITSRModel(lone, replace(model.data, **seen), model.config, seed=0)) == [
         True,
         True,
     ]
@@ -149,7 +151,8 @@ WIDTHS = (("user", 3), ("item", 10))
 
 def words_read(model: UDITSRModel) -> list[bool]:
     """Whether the virtual query of edge 0 depends on words of its user, and of its item."""
-    model.step((torch.tensor([0]), torch.tensor([1])))["supervised"].backward()
+    row = torch.tensor([0])
+    model.step(WindowBatch(row, torch.tensor([1]), row))["supervised"].backward()
     gradient = model.module.intent.first.weight.grad  # over [user; item; user words; item words]
     assert gradient is not None
     return [bool(part.abs().sum() > 0) for part in gradient.split(8, dim=1)[2:]]

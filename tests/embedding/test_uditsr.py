@@ -37,7 +37,7 @@ def test_propagated_tables_are_the_oracle(world: World, drop: bool) -> None:
     torch.testing.assert_close(tables.user, torch.stack(users))
     torch.testing.assert_close(tables.item, torch.stack(items))
     intents = [world.oracle.edge_intent(edge) for edge in world.edge_list()]
-    torch.testing.assert_close(world.model.edge_intent(world.edges, tables), torch.stack(intents))
+    torch.testing.assert_close(world.model.edge_intent(world.edges), torch.stack(intents))
 
 
 def test_losses_and_gradients_are_the_oracle(world: World) -> None:
@@ -81,17 +81,12 @@ def test_scores_are_the_oracle_one_by_one_and_as_candidates(world: World) -> Non
 def test_every_parameter_receives_a_gradient(world: World) -> None:
     world.model.losses(world.batch(20), world.model.propagate(world.edges)).total.backward()
     for name, parameter in world.model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
-
-
-def test_known_pairs_and_pairs_computed_anew_give_the_same_losses(world: World) -> None:
-    batch = world.batch(12)
-    assert (batch.pair >= 0).any()
-    anew = TrainingBatch(**{**vars(batch), "pair": torch.full_like(batch.pair, -1)})
-    tables = world.model.propagate(world.edges)
-    torch.testing.assert_close(
-        world.model.losses(batch, tables).total, world.model.losses(anew, tables).total
-    )
+        assert parameter.grad is not None, name
+        if name.endswith("score.third.bias") and world.model.config.linear_score:
+            # The difference of two scores does not see it; a LeakyReLU after the score does.
+            assert parameter.grad.abs().max() < 1e-12, name
+        else:
+            assert parameter.grad.abs().max() > 0, name
 
 
 def test_padding_word_is_masked_and_untrained() -> None:
@@ -179,8 +174,9 @@ def test_layer_weights_sum_to_one(parity: bool, total: float) -> None:
     """Published defect 7: layer weights grew the final vectors with every layer."""
     world = World(parity)
     tables = world.model.propagate(world.edges)
+    layers = world.model.layers(world.edges)
     shares = [share / (11 / 6) * total for share in (1, 1 / 2, 1 / 3)]
-    expected = sum(share * layer[0] for share, layer in zip(shares, tables.layers, strict=True))
+    expected = sum(share * layer[0] for share, layer in zip(shares, layers, strict=True))
     torch.testing.assert_close(tables.user, expected)
 
 
@@ -197,7 +193,6 @@ def test_no_edges_and_an_empty_batch_give_finite_zeros(world: World) -> None:
         none, none, none > 0, torch.zeros(0, 3).long(), (USERS, ITEMS, TERMS)
     )
     tables = world.model.propagate(edges)
-    assert tables.demand.shape == (0, 5)
     losses = world.model.losses(TrainingBatch.of_edges(edges, none, none), tables)
     assert losses.total.item() == 0
     losses.total.backward()

@@ -11,7 +11,8 @@ import torch
 from sargraph.core.ragged import Ragged
 from sargraph.embedding.frequent_terms import FrequentTerms, only_from_pair
 from sargraph.embedding.negatives import FreeItems
-from sargraph.embedding.uditsr_data import MIN_BATCHES, uditsr_data
+from sargraph.embedding.uditsr_data import UDITSRData, uditsr_data
+from sargraph.embedding.uditsr_stale import MIN_BATCHES, WindowBatch, windows
 from sargraph.graph.graph import CLICKED, FOUND
 from sargraph.testing.planted_topics import SIZES, two_topics
 
@@ -77,29 +78,44 @@ def test_a_user_who_chose_every_item_has_no_free_one() -> None:
     assert free.any_for(torch.tensor([0, 1])).tolist() == [False, True]
 
 
-def test_an_epoch_has_every_edge_once_and_no_known_positive() -> None:
+def batches(data: UDITSRData, batch_size: int, length: int = 1) -> list[WindowBatch]:
+    rows, negative = data.shuffled(torch.Generator().manual_seed(0))
+    return list(windows(rows, negative, batch_size, length))
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_an_epoch_has_every_edge_once_and_no_known_positive(length: int) -> None:
     graph = two_topics()
     data = uditsr_data(graph, 3, 3, 10)
-    batches = list(data.batches(100, torch.Generator().manual_seed(0)))
-    rows = torch.cat([rows for rows, _ in batches])
-    assert sorted(rows.tolist()) == list(range(len(data.edges.user)))
+    made = batches(data, 100, length)
+    assert sorted(torch.cat([each.rows for each in made]).tolist()) == list(
+        range(len(data.edges.user))
+    )
     tables = [graph.edges[CLICKED], graph.edges[FOUND]]
     chosen = {
         pair for t in tables for pair in zip(t.from_row.tolist(), t.to_row.tolist(), strict=True)
     }
-    for rows, negative in batches:
-        drawn = set(zip(data.edges.user[rows].tolist(), negative.tolist(), strict=True))
-        assert not drawn & chosen
-    again = list(data.batches(100, torch.Generator().manual_seed(0)))
-    assert all(
-        torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
-        for a, b in zip(batches, again, strict=True)
-    )
+    for each in made:
+        users = data.edges.user[each.rows].tolist()
+        assert not set(zip(users, each.negative.tolist(), strict=True)) & chosen
+    again = batches(data, 100, length)
+    assert all(torch.equal(a.rows, b.rows) for a, b in zip(made, again, strict=True))
 
 
-def test_a_step_never_holds_out_more_than_a_small_part_of_the_edges() -> None:
-    data = uditsr_data(two_topics(), 3, 3, 10)
-    sizes = [len(rows) for rows, _ in data.batches(10**6, torch.Generator())]
+def test_a_window_names_all_that_is_predicted_until_the_next() -> None:
+    made = batches(uditsr_data(two_topics(), 3, 3, 10), 40, 3)
+    starts = [place for place, each in enumerate(made) if each.window is not None]
+    assert starts[0] == 0 and 1 < max(np.diff(starts)) <= 3
+    for start, stop in zip(starts, [*starts[1:], len(made)], strict=True):
+        window = made[start].window
+        assert window is not None
+        assert torch.equal(window, torch.cat([each.rows for each in made[start:stop]]))
+
+
+@pytest.mark.parametrize("length", [1, 50])
+def test_a_window_never_holds_out_more_than_a_small_part_of_the_edges(length: int) -> None:
+    made = batches(uditsr_data(two_topics(), 3, 3, 10), 10**6 if length == 1 else 10, length)
+    sizes = [len(each.window) for each in made if each.window is not None]
     assert len(sizes) == MIN_BATCHES and max(sizes) - min(sizes) <= 1
 
 

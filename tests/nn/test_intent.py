@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sargraph.nn.intent import DemandIntent, query_vector
+import sargraph.nn.pair_features
+from sargraph.nn.contexts import WordContexts
+from sargraph.nn.intent import DemandIntent, IntentTables, query_vector
+from sargraph.nn.pair_features import plain_features
+from sargraph.nn.sparse import SparseMatrix, SparsePattern
 from sargraph.nn.word_attention import word_attention
 
 
@@ -60,29 +64,91 @@ def test_word_attention_of_nothing_is_zero(shape: tuple[int, int]) -> None:
     context.sum().backward()
 
 
-def generator_inputs(chunk_size: int) -> tuple[DemandIntent, list[Tensor], list[Tensor]]:
+def generator_inputs() -> tuple[DemandIntent, list[Tensor], WordContexts, Tensor]:
     torch.manual_seed(2)
-    intent = DemandIntent(dim=3, num_user_terms=2, chunk_size=chunk_size).double()
+    intent = DemandIntent(dim=3, num_user_terms=2).double()
     tables = [torch.randn(n, 3, dtype=torch.double, requires_grad=True) for n in (4, 5, 6)]
-    terms = [torch.randint(-1, 6, (4, 2)), torch.randint(-1, 6, (5, 3))]
-    return intent, tables, terms
+    contexts = WordContexts(torch.arange(4), torch.randint(-1, 6, (4, 2)))
+    return intent, tables, contexts, torch.randint(-1, 6, (5, 3))
 
 
-def test_chunk_size_changes_no_number() -> None:
-    user, item = torch.randint(0, 4, (11,)), torch.randint(0, 5, (11,))
+def random_pairs(size: int) -> tuple[Tensor, Tensor]:
+    return torch.randint(0, 4, (size,)), torch.randint(0, 5, (size,))
+
+
+def random_matrix(num_rows: int, size: int) -> SparseMatrix:
+    row, column = torch.randint(0, num_rows, (2 * size,)), torch.randint(0, size, (2 * size,))
+    weight = torch.rand(2 * size, dtype=torch.double)
+    return SparsePattern.build(row, column, num_rows, size).weighted(weight)
+
+
+def plain_demand(intent: DemandIntent, tables: IntentTables, *pairs: Tensor) -> Tensor:
+    """q~ by torch's own operations."""
+    layers = (intent.first.weight[:, -3:], intent.second.weight, intent.second.bias)
+    parts = (tables.user, tables.item, tables.words, tables.item_terms)
+    return intent.third(plain_features(*parts, pairs, layers))
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+def test_compiled_loops_equal_torch_in_values_and_gradients(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sargraph.nn.pair_features, "CHUNK", chunk)
+    intent, tables, *terms = generator_inputs()
+    user, item = random_pairs(11)
+    parameters = [*tables, *intent.parameters()]
+    made = intent.tables(*tables, *terms)
+    ours = intent(made, user, item)
+    theirs = plain_demand(intent, made, user, item)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    factor = torch.randn(11, 3, dtype=torch.double)
+    grads = [
+        torch.autograd.grad((each * factor).sum(), parameters, retain_graph=True)
+        for each in (ours, theirs)
+    ]
+    torch.testing.assert_close(*grads, rtol=1e-12, atol=1e-12)
+
+
+def test_mean_demand_is_the_matrix_times_every_virtual_query() -> None:
+    intent, tables, *terms = generator_inputs()
+    user, item = random_pairs(11)
+    matrix = random_matrix(6, 11)
+    parameters = [*tables, *intent.parameters()]
+    factor = torch.randn(6, 3, dtype=torch.double)
     results = []
-    for chunk_size in (1, 4, 100):
-        intent, tables, terms = generator_inputs(chunk_size)
-        output = intent(intent.tables(*tables, *terms), user, item)
-        output.square().sum().backward()
-        grads = [p.grad for p in (*tables, *intent.parameters())]
-        results.append([output, *grads])
-    for other in results[1:]:
-        torch.testing.assert_close(other, results[0], rtol=1e-12, atol=1e-12)
+    for mean in (
+        lambda made: intent.mean_demand(made, user, item, matrix),
+        lambda made: matrix.matmul(plain_demand(intent, made, user, item)),
+    ):
+        found = mean(intent.tables(*tables, *terms))
+        results.append([found, *torch.autograd.grad((found * factor).sum(), parameters)])
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
+
+
+def test_buffers_are_used_again_once_a_graph_is_gone() -> None:
+    """A second forward pass before the first backward pass must not overwrite what that needs."""
+    intent, tables, *terms = generator_inputs()
+    user, item = random_pairs(11)
+    matrix = random_matrix(6, 11)
+
+    def mean(items: Tensor) -> Tensor:
+        return intent.mean_demand(intent.tables(*tables, *terms), user, items, matrix)
+
+    first = mean(item)
+    expected = torch.autograd.grad(first.sum(), tables[0], retain_graph=True)[0]
+    second = mean(item.flip(0))
+    assert torch.equal(torch.autograd.grad(first.sum(), tables[0])[0], expected)
+    del first, second
+    kept = [each.data_ptr() for each in intent.pool.idle]
+    assert len(kept) == 3
+    third = mean(item)
+    assert not intent.pool.idle
+    del third
+    assert {each.data_ptr() for each in intent.pool.idle} == set(kept)
 
 
 def test_generator_gradients_are_right() -> None:
-    intent, tables, terms = generator_inputs(chunk_size=2)
+    intent, tables, *terms = generator_inputs()
     user, item = torch.tensor([0, 1, 1, 3, 2]), torch.tensor([4, 0, 4, 2, 2])
     weights = list(intent.parameters())
 
@@ -93,11 +159,21 @@ def test_generator_gradients_are_right() -> None:
 
 
 def test_no_pairs_give_no_queries() -> None:
-    intent, tables, terms = generator_inputs(chunk_size=2)
+    intent, tables, *terms = generator_inputs()
     none = torch.zeros(0, dtype=torch.long)
     output = intent(intent.tables(*tables, *terms), none, none)
     assert output.shape == (0, 3)
     output.sum().backward()
+
+
+def test_few_and_many_users_have_the_same_parts() -> None:
+    """The words' products run over a user's places or over all words, whichever are fewer."""
+    intent, tables, contexts, item_terms = generator_inputs()
+    whole = intent.tables(*tables, contexts, item_terms).user
+    for user in range(4):
+        one = contexts.take(torch.tensor([user]))
+        part = intent.tables(tables[0][[user]], *tables[1:], one, item_terms).user
+        torch.testing.assert_close(part, whole[[user]])
 
 
 def test_query_vector_skips_missing_words() -> None:

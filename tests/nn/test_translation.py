@@ -33,9 +33,17 @@ def random_edges(num_edges: int = 20, seed: int = 0) -> TranslationEdges:
 
 def random_tables(edges: TranslationEdges) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(9)
-    lengths = (SIZES[0], SIZES[1], len(edges.pair_user), SIZES[2])
+    lengths = (SIZES[0], SIZES[1], len(edges.pair_context), SIZES[2])
     made = [torch.randn(n, 4, dtype=torch.double, generator=generator) for n in lengths]
     return made[0], made[1], made[2], made[3]
+
+
+def run(
+    propagation: TranslationPropagation, edges: TranslationEdges, *inputs: Tensor | None
+) -> list[tuple[Tensor, Tensor]]:
+    """All layers, from the demand of every pair."""
+    user, item, demand, words, *keep = inputs
+    return list(propagation(edges, user, item, lambda m: m.matmul(demand), words, *keep))
 
 
 def edge_demand(edges: TranslationEdges, demand: Tensor, words: Tensor) -> Tensor:
@@ -50,14 +58,14 @@ def edge_demand(edges: TranslationEdges, demand: Tensor, words: Tensor) -> Tenso
 
 
 def pairs_of(edges: TranslationEdges) -> list[tuple[int, int]]:
-    return list(zip(edges.pair_user.tolist(), edges.pair_item.tolist(), strict=True))
+    return list(zip(edges.pair_context.tolist(), edges.pair_item.tolist(), strict=True))
 
 
 def test_pairs_are_unique_and_lead_back_to_their_edges() -> None:
     edges = random_edges(60)
-    assert len(edges.pair_user) < int((~edges.is_search).sum())
-    assert len(set(pairs_of(edges))) == len(edges.pair_user)
-    assert torch.equal(edges.pair_user[edges.pair[edges.pair_edge]], edges.user[edges.pair_edge])
+    assert len(edges.pair_context) < int((~edges.is_search).sum())
+    assert len(set(pairs_of(edges))) == len(edges.pair_context)
+    assert torch.equal(edges.pair_context[edges.pair[edges.pair_edge]], edges.user[edges.pair_edge])
     assert torch.equal(edges.pair_item[edges.pair[edges.pair_edge]], edges.item[edges.pair_edge])
     assert (edges.pair[edges.is_search] == -1).all()
 
@@ -85,7 +93,7 @@ def test_fused_layers_equal_messages_along_edges() -> None:
     user, item, pairs, words = random_tables(edges)
     keep = torch.rand(40, generator=torch.Generator().manual_seed(3)) < 0.6
     propagation = TranslationPropagation(num_layers=3)
-    layers = propagation(edges, user, item, pairs, words, keep)
+    layers = run(propagation, edges, user, item, pairs, words, keep)
     demand = edge_demand(edges, pairs, words)[keep]
     forth = torch.stack([edges.user, edges.item])[:, keep]
     for before, after in pairwise(layers):
@@ -101,7 +109,7 @@ def test_fused_propagation_runs_through_pyg_message_passing() -> None:
     propagation.to_item.register_message_and_aggregate_forward_hook(
         lambda module, inputs, output: seen.append(output.shape)
     )
-    propagation(edges, *random_tables(edges))
+    run(propagation, edges, *random_tables(edges))
     assert seen == [(SIZES[1], 4)]
 
 
@@ -112,7 +120,7 @@ def test_propagation_gradients_are_right() -> None:
     propagation = TranslationPropagation(num_layers=2)
 
     def final(*inputs: Tensor) -> Tensor:
-        return torch.cat(propagation(edges, *inputs, keep)[-1])
+        return torch.cat(run(propagation, edges, *inputs, keep)[-1])
 
     assert torch.autograd.gradcheck(final, tables)
 
@@ -127,8 +135,8 @@ def test_left_out_edges_change_the_mean_as_if_they_never_were() -> None:
     place = {pair: row for row, pair in enumerate(pairs_of(edges))}
     rows = [place[pair] for pair in pairs_of(fewer)]
     propagation = TranslationPropagation(num_layers=2)
-    masked = propagation(edges, user, item, pairs, words, keep)
-    rebuilt = propagation(fewer, user, item, pairs[rows], words)
+    masked = run(propagation, edges, user, item, pairs, words, keep)
+    rebuilt = run(propagation, fewer, user, item, pairs[rows], words)
     torch.testing.assert_close(masked, rebuilt)
 
 
@@ -143,13 +151,13 @@ def test_outside_drops_every_edge_between_the_pairs() -> None:
 def test_no_edges_send_nothing() -> None:
     none = torch.zeros(0, dtype=torch.long)
     edges = TranslationEdges.build(none, none, none > 0, torch.zeros(0, 3).long(), SIZES)
-    layers = TranslationPropagation(num_layers=2)(edges, *random_tables(edges))
+    layers = run(TranslationPropagation(num_layers=2), edges, *random_tables(edges))
     assert all((table == 0).all() for layer in layers[1:] for table in layer)
 
 
 def test_a_node_without_edges_receives_zero() -> None:
     edges = random_edges()
-    layers = TranslationPropagation(num_layers=1)(edges, *random_tables(edges))
+    layers = run(TranslationPropagation(num_layers=1), edges, *random_tables(edges))
     assert (layers[1][0][-1] == 0).all() and (layers[1][1][-1] == 0).all()
     assert (layers[1][0][:-1].abs().sum(1) > 0).all()
 
@@ -164,8 +172,10 @@ def test_rows_outside_the_tables_are_refused(bad: tuple[int, int, int]) -> None:
 def test_layer_weights() -> None:
     assert layer_weights(2, normalise=False) == [1, 1 / 2, 1 / 3]
     assert sum(layer_weights(4, normalise=True)) == pytest.approx(1)
-    combined = combine_layers([torch.ones(2, 1), torch.full((2, 1), 4.0)], [1.0, 0.5])
-    assert combined.tolist() == [[3.0], [3.0]]
+    layers = [(torch.ones(2, 1), torch.ones(3, 1)), (torch.full((2, 1), 4.0), torch.zeros(3, 1))]
+    user, item = combine_layers(layers, [1.0, 0.5])
+    assert user.tolist() == [[3.0], [3.0]] and item.tolist() == [[1.0], [1.0], [1.0]]
+    assert layers[0][0].tolist() == [[1.0], [1.0]]  # what was given stays as it was
 
 
 def test_sparse_product_is_the_dense_one_both_ways() -> None:
