@@ -32,6 +32,7 @@ PRECISIONS = [("f64", torch.float64, 1e-10), ("f32", torch.float32, 1e-5)]
 
 
 def our_name(published: str) -> str:
+    """Our name of a published weight."""
     stem, _, kind = published.rpartition(".")
     return OUR_NAMES[published] if published in OUR_NAMES else f"{OUR_NAMES[stem]}.{kind}"
 
@@ -69,12 +70,15 @@ class Golden:
         self.edges = TranslationEdges.build(edge[0], edge[1], edge[2] == 1, edge[3], sizes)
 
     def tensor(self, name: str) -> Tensor:
+        """An input."""
         return torch.from_numpy(self.arrays[name])
 
     def output(self, name: str) -> Tensor:
+        """An output at this precision."""
         return torch.as_tensor(self.arrays[f"{self.prefix}/{name}"])
 
     def batch(self) -> TrainingBatch:
+        """The published training batch."""
         return TrainingBatch(
             user=self.tensor("batch_USER"),
             item=self.tensor("batch_ITEM"),
