@@ -33,9 +33,9 @@ class UDITSRNetwork(Config):
     """Weight of the supervised demand loss: virtual queries shall look like real ones."""
     translation_weight: float = Field(default=0.2, ge=0)
     """Weight of the translation contrast loss: user plus demand shall lead to the item."""
-    naming_weight: float = Field(default=0.0, ge=0)
+    naming_weight: float = Field(default=0.3, ge=0)
     """Weight of the naming loss: among all words a virtual query shall name those that were
-    typed. Not part of the published model."""
+    typed. Not part of the published model, whose squared distance pulls all words together."""
     virtual_query: VirtualKind = "generated"
     """What stands on recommendation edges: generated (as published), timed (from what the user
     asked before, and the season), or a control: none, constant (one learned vector), item_words,
@@ -61,10 +61,12 @@ class UDITSRNetwork(Config):
     def _published(cls, given: Any) -> Any:
         if not isinstance(given, dict) or not given.get("parity"):
             return given
-        mended = [name for name in MENDED if given.get(name)]
-        if mended:
-            raise ValueError(f"got parity and {mended[0]}, expected one of them: parity mends none")
-        return {**dict.fromkeys(MENDED, False), **given}
+        own = [name for name in (*MENDED, "naming_weight") if given.get(name)]
+        if own:
+            raise ValueError(
+                f"got parity and {own[0]}, expected one of them: parity is as published"
+            )
+        return {**dict.fromkeys(MENDED, False), "naming_weight": 0.0, **given}
 
 
 class UDITSRConfig(UDITSRNetwork):
@@ -79,6 +81,10 @@ class UDITSRConfig(UDITSRNetwork):
 class UDITSRTraining(TrainConfig, UDITSRNetwork):
     """Settings of UDITSR and of its training."""
 
+    batch_size: int = Field(1024, ge=1)
+    """Positives per step."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Step size of AdamW."""
     max_query_terms: int = Field(5, ge=1)
     """Words of a query that are read, from its start (published: 3)."""
     num_user_terms: int = Field(3, ge=1)
@@ -87,7 +93,7 @@ class UDITSRTraining(TrainConfig, UDITSRNetwork):
     """Most frequent words that stand for an item."""
     num_history_queries: int = Field(20, ge=1)
     """Last queries of a user that a timed virtual query reads."""
-    propagation: Literal["full", "stale", "sampled"] = "full"
+    propagation: Literal["full", "stale", "sampled"] = "stale"
     """How a step gets its vectors: full (all edges in every step), stale (all edges in every
     `refresh_every`-th step, raw vectors move between), sampled (a few edges of each node)."""
     refresh_every: int = Field(32, ge=1)

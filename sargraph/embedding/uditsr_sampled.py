@@ -65,7 +65,7 @@ class SampledPropagation:
             epoch=self._draws,
         )
         users, items = (torch.from_numpy(sample.node[side]) for side in ("user", "item"))
-        means, pairs = self._means(sample)
+        means, pairs = self._means(sample, self._degrees(sample, hidden))
         edges = self.data.edges
         context, of_pair = torch.unique(edges.pair_context[pairs], return_inverse=True)
         contexts = module.contexts(context) if edges.contexts is None else (
@@ -85,10 +85,29 @@ class SampledPropagation:
         at_user, at_item = (torch.from_numpy(place) for place in sample.seeds)
         return user[at_user], item[at_item]
 
-    def _means(self, sample: Sample) -> tuple[EdgeMeans, Tensor]:
+    def _degrees(self, sample: Sample, hidden: Tensor | None) -> dict[str, list[IntArray]]:
+        """Recommendation and search edges of each sampled node that may be drawn."""
+        edges, first, found = self.data.edges, self._first_search, {}
+        for side, ends in (("user", edges.user), ("item", edges.item)):
+            nodes = sample.node[side]
+            found[side] = [degree[nodes] for degree in self._degree[side]]
+            if hidden is not None:
+                rows = torch.nonzero(hidden).flatten()
+                size = len(self._degree[side][0])
+                for place, of_type in enumerate((rows[rows < first], rows[rows >= first])):
+                    fewer = torch.bincount(ends[of_type], minlength=size).numpy()
+                    found[side][place] = found[side][place] - fewer[nodes]
+        return found
+
+    def _means(
+        self, sample: Sample, degrees: dict[str, list[IntArray]]
+    ) -> tuple[EdgeMeans, Tensor]:
         """Matrices over the sample's own numbering, and the pairs that are the columns of one."""
         edges, sizes = self.data.edges, {side: len(sample.node[side]) for side in _SIDES}
-        parts = {side: [self._drawn(sample, side, place) for place in range(2)] for side in _SIDES}
+        parts = {
+            side: [self._drawn(sample, side, place, degrees[side]) for place in range(2)]
+            for side in _SIDES
+        }
         shift = {"user": 0, "item": sizes["user"]}
         rec = [(col + shift[side], edge, w) for side, (first, _) in parts.items()
                for _, col, edge, w in [first]]  # fmt: skip
@@ -118,11 +137,12 @@ class SampledPropagation:
         }  # fmt: skip
         return EdgeMeans(to["item"], to["user"], virtual, terms), pairs
 
-    def _drawn(self, sample: Sample, side: str, place: int) -> tuple[Tensor, ...]:
+    def _drawn(
+        self, sample: Sample, side: str, place: int, degrees: list[IntArray]
+    ) -> tuple[Tensor, ...]:
         """Neighbour, node, edge of the data and weight of the edges drawn along one type."""
         kind: EdgeType = _SIDES[side][place]
         row, col, edge = sample.row[kind], sample.col[kind], sample.edge[kind]
-        degrees = [degree[sample.node[side]] for degree in self._degree[side]]
         share = degrees[place] / np.maximum(degrees[0] + degrees[1], 1)
         count = np.bincount(col, minlength=len(share))
         weight = (share / np.maximum(count, 1))[col].astype(np.float32)

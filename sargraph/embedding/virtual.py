@@ -6,40 +6,38 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from sargraph.core.errors import BadInputError
 from sargraph.core.rng import make_rng
-from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, FloatArray, IntArray
+from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.embedding.embeddings import Embeddings, unit_rows
 from sargraph.embedding.model import embedding_model
+from sargraph.embedding.virtual_terms import nearest_rows, nearest_terms, searched_terms
 from sargraph.graph.graph import CLICKED, FOUND, ISSUED, LED_TO, EdgeTable, Graph, VirtualQueries
-
-_BLOCK = 1 << 24
-"""Cosines held at a time."""
 
 
 def add_virtual_queries(graph: Graph, embeddings: Embeddings, k: int = 5) -> Graph:
     """A child of graph and embeddings whose `clicked` edges carry their virtual queries.
 
-    For each edge: the vector q~(u, i), the k real queries nearest by cosine among those that the
-    graph's searches used, the k nearest of their terms, and the cosine with the best query as
-    confidence. Cost: exact, O(unique pairs · (queries + terms) · dim), in blocks.
+    For each edge: the vector q~(u, i), or q~(u, i, t) of a model whose demand changes, asked as of
+    the edge's time (nothing at or after it is read); the k real queries nearest by cosine among
+    those that the graph's searches used; the k of their terms that the vector names (see
+    `nearest_terms`); and the cosine with the best query as confidence. Training edges have
+    taken part in the training: what they are named is a description, not a test (`term_recall`).
+    Cost: exact, O(unique (pair, time) · (queries + terms) · dim), in blocks.
     Raises BadInputError when the graph has no clicked edges or no searched queries, when k < 1, or
     when graph and embeddings have different vocabularies.
     """
     _check(graph, embeddings, k)
     clicked = graph.edges[CLICKED]
-    num_items = graph.num_nodes["item"]
-    pairs, of_edge = np.unique(clicked.from_row * num_items + clicked.to_row, return_inverse=True)
-    vector = embedding_model(embeddings.model).demand_from(
-        embeddings, pairs // num_items, pairs % num_items
-    )
+    asked = np.stack([clicked.to_row, clicked.from_row, clicked.time])
+    (item, user, time), of_edge = np.unique(asked, axis=1, return_inverse=True)
+    of_edge = of_edge.reshape(-1)
+    vector = embedding_model(embeddings.model).demand_from(embeddings, user, item, time)
     is_used = _searched_queries(graph)
-    queries, cosine = _nearest_rows(vector, embeddings.vectors("query"), is_used, k)
-    has_term = np.zeros(graph.num_nodes["term"], dtype=np.bool_)
-    has_term[graph.query_terms.take(np.flatnonzero(is_used)).values] = True
-    terms, _ = _nearest_rows(vector, embeddings.vectors("term"), has_term, k)
+    queries, cosine = nearest_rows(vector, embeddings.vectors("query"), is_used, k)
+    has_term = searched_terms(embeddings, np.flatnonzero(is_used))
+    terms = nearest_terms(embeddings, vector, has_term, k)
     virtual = VirtualQueries(
         vector=vector[of_edge],
         queries=queries[of_edge],
@@ -131,28 +129,6 @@ def _searched_queries(graph: Graph) -> BoolArray:
             rows = getattr(graph.edges[edge_type], column)
             used[rows[rows != NO_ROW]] = True
     return np.asarray(used & (graph.query_terms.lengths > 0))
-
-
-def _nearest_rows(
-    probes: FloatArray, table: FloatArray, allowed: BoolArray, k: int
-) -> tuple[IntArray, FloatArray]:
-    """The k allowed rows nearest to each probe by cosine, int64 and float32 [probes, k].
-
-    Best first, ties by row; -1 and -inf where fewer than k rows are allowed.
-    """
-    rows = np.flatnonzero(allowed)
-    width = min(k, len(rows))
-    found = np.full((len(probes), k), NO_ROW, dtype=np.int64)
-    best = np.full((len(probes), k), -np.inf, dtype=np.float32)
-    others = torch.from_numpy(unit_rows(table[rows])).t()
-    step = max(1, _BLOCK // max(1, len(rows)))
-    for start in range(0, len(probes), step):
-        block = torch.from_numpy(unit_rows(probes[start : start + step])) @ others
-        place = torch.sort(block.topk(width, dim=1).indices, dim=1).values
-        cosine, order = block.gather(1, place).sort(dim=1, descending=True, stable=True)
-        found[start : start + step, :width] = rows[place.gather(1, order).numpy()]
-        best[start : start + step, :width] = cosine.numpy()
-    return found, best
 
 
 def _virtual(graph: Graph) -> VirtualQueries:
