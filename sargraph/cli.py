@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sargraph import judging, options, screen
+from sargraph import judging, options, screen, vectors
 
 app = typer.Typer(
     name="sargraph",
@@ -106,6 +106,9 @@ def train(
     events: Annotated[
         Path | None, typer.Option(help="Events for validation, so that training stops in time.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Older embeddings of the same model to begin with.")
+    ] = None,
     seed: options.Seed = 0,
     settings: options.Set = None,
     resume: options.Resume = False,
@@ -114,61 +117,20 @@ def train(
     """Train graph embeddings.
 
     Example: sargraph train graph --model uditsr --events events --out embeddings --set dim=64
+
+    Example: sargraph train new-graph --start embeddings --out new-embeddings --set dim=64
     """
     from sargraph.pipeline.models import train_embeddings
 
-    embeddings = train_embeddings(graph, out, model, events, seed, settings or [], resume)
+    embeddings = train_embeddings(graph, out, model, events, seed, settings or [], resume, start)
     screen.rows(f"embeddings in {out}", embeddings.history, json)
 
 
-@app.command()
-def virtualise(
-    graph: options.GraphDir,
-    embeddings: options.EmbeddingsDir,
-    out: options.Out,
-    k: Annotated[int, typer.Option("-k", help="Nearest queries and terms kept per edge.")] = 5,
-    json: options.Json = False,
-) -> None:
-    """Give every recommendation edge its virtual query.
-
-    Example: sargraph virtualise graph embeddings --out virtual
-    """
-    from sargraph.pipeline.models import virtualise_from
-
-    made = virtualise_from(graph, embeddings, out, k)
-    screen.frame(f"graph with virtual queries in {out}", made.describe(), json)
-
-
-@app.command("explain-edge")
-def explain_edge(
-    graph: options.GraphDir,
-    user_id: options.UserId,
-    item_id: Annotated[str, typer.Argument(help="Item id.")],
-    json: options.Json = False,
-) -> None:
-    """Read the virtual query of one recommendation edge.
-
-    Example: sargraph explain-edge virtual 2 51
-    """
-    from sargraph.pipeline.models import explain_from
-
-    screen.rows("virtual query", explain_from(graph, user_id, item_id), json)
-
-
-@app.command()
-def export(
-    embeddings: options.EmbeddingsDir,
-    to: Annotated[str, typer.Option(help="parquet, npy or safetensors.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
-    json: options.Json = False,
-) -> None:
-    """Write embeddings with their ids to files that other tools read.
-
-    Example: sargraph export embeddings --to parquet --out tables
-    """
-    from sargraph.embedding.embeddings import Embeddings
-
-    screen.facts("embeddings", {"written": str(Embeddings.load(embeddings).export(out, to))}, json)
+app.command()(vectors.virtualise)
+app.command("explain-edge")(vectors.explain_edge)
+app.command("embed-new")(vectors.embed_new)
+app.command()(vectors.export)
+app.command()(vectors.nearest)
 
 
 @app.command()

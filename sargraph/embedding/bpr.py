@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -15,10 +15,11 @@ from torch.nn.functional import logsigmoid
 from sargraph.core.errors import BadInputError
 from sargraph.core.rng import torch_generator
 from sargraph.core.types import Array, FloatArray, IntArray
-from sargraph.embedding.bpr_scorer import BPRScorer
 from sargraph.embedding.embeddings import Embeddings
+from sargraph.embedding.graph_pairs import chosen_pairs
 from sargraph.embedding.model import EMBEDDING_MODELS, EmbeddingModel, TrainConfig
 from sargraph.embedding.negatives import FreeItems
+from sargraph.embedding.vector_scorer import TableScorer
 from sargraph.graph.graph import CLICKED, FOUND, Graph
 
 _EDGES = {"both": (CLICKED, FOUND), "recommend": (CLICKED,), "search": (FOUND,)}
@@ -103,8 +104,8 @@ class BPRModel(EmbeddingModel):
     def build(cls, graph: Graph, config: BPRTraining, seed: int) -> BPRModel:
         """A fresh model for this graph. Raises BadInputError when it has nothing to learn from."""
         users, items = graph.num_nodes["user"], graph.num_nodes["item"]
-        user, item = _pairs(graph, config.source)
-        chosen_user, chosen_item = map(torch.from_numpy, _pairs(graph, "both"))
+        user, item = chosen_pairs(graph, _EDGES[config.source])
+        chosen_user, chosen_item = map(torch.from_numpy, chosen_pairs(graph))
         free = FreeItems.build(chosen_user, chosen_item, users, items)
         useful = free.any_for(torch.from_numpy(user)).numpy()
         if not useful.any():
@@ -138,32 +139,32 @@ class BPRModel(EmbeddingModel):
         """The bias of each item."""
         return {"item_bias": self._array("item_bias")}
 
-    def scorer(self) -> BPRScorer:
+    def scorer(self) -> TableScorer:
         """Ranks with the weights as they are now."""
-        return BPRScorer(self._array("user"), self._array("item"), self._array("item_bias"))
+        return bpr_scorer(self._array("user"), self._array("item"), self._array("item_bias"))
 
     @classmethod
-    def scorer_from(cls, embeddings: Embeddings) -> BPRScorer:
+    def scorer_from(cls, embeddings: Embeddings) -> TableScorer:
         """Ranks with finished embeddings."""
         bias = np.asarray(embeddings.weights["item_bias"], dtype=np.float32)
         tables = embeddings.tables
-        return BPRScorer(tables["user"], tables["item"], bias, embeddings.parents)
+        return bpr_scorer(tables["user"], tables["item"], bias, embeddings.parents)
 
     def _array(self, name: str) -> FloatArray:
         parameter: Tensor = getattr(self.module, name)
         return np.asarray(parameter.detach().numpy().copy())
 
 
-def _pairs(graph: Graph, source: str) -> tuple[IntArray, IntArray]:
-    """Users and items of the distinct pairs that any edge of the source joins, sorted."""
-    tables = [graph.edges[kind] for kind in _EDGES[source] if kind in graph.edges]
-    columns = [
-        np.concatenate([np.empty(0, np.int64), *(getattr(table, side) for table in tables)])
-        for side in ("from_row", "to_row")
-    ]
-    num_items = max(graph.num_nodes["item"], 1)
-    pairs = np.unique(columns[0] * num_items + columns[1])
-    return pairs // num_items, pairs % num_items
+def bpr_scorer(
+    user: FloatArray,
+    item: FloatArray,
+    item_bias: FloatArray,
+    parents: Mapping[str, str] | None = None,
+) -> TableScorer:
+    """<p_u, q_i> + b_i; the bias is one more dimension whose request side is 1."""
+    ones = np.ones(len(user), dtype=np.float32)
+    items, users = np.column_stack([item, item_bias]), np.column_stack([user, ones])
+    return TableScorer("bpr", recommend=users, items=items, parents=parents)
 
 
 def _small(rows: int, dim: int, generator: torch.Generator) -> Float[Tensor, "rows dim"]:

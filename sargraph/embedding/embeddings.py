@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +16,13 @@ from sargraph.core.ragged import Ragged
 from sargraph.core.ranked import top_k
 from sargraph.core.table import read_ragged, read_tensors, write_ragged, write_tensors
 from sargraph.core.types import Array, FloatArray
+from sargraph.embedding.cosine import pair_cosines
+from sargraph.events.events import Events
+from sargraph.events.split import Split
 from sargraph.events.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from sargraph.embedding.nearest import NearestIndex
 
 KINDS = ("user", "item", "query", "term")
 
@@ -68,20 +75,42 @@ class Embeddings:
         """The k nearest ids by cosine, as (id, name, cosine), best first; never the id itself.
 
         Searches the kind `target`, by default `kind` itself. A zero vector has cosine 0 with all.
-        Exact: O(rows · dim). Raises UnknownIdError for an unknown id, BadInputError for an unknown
-        kind or k < 1.
+        Exact, ties in row order: O(rows · dim). For many ids see `nearest_index`. Raises
+        UnknownIdError for an unknown id, BadInputError for an unknown kind or k < 1.
         """
         if k < 1:
             raise BadInputError(f"k: got {k}, expected at least 1")
         target = target or kind
         vectors, others = self.vectors(kind), unit_rows(self.vectors(target))
         row = self.vocabularies[kind].row(id_)
-        cosine = others @ unit_rows(vectors[row : row + 1])[0]
+        cosine = pair_cosines(others, unit_rows(vectors[row : row + 1]))
         if target == kind:
             cosine[row] = -np.inf
         names = self.vocabularies[target]
         found = top_k(cosine[None, :], k).valid(0)
         return [(names.ids[other], names.names[other], score) for other, score in found]
+
+    def nearest_index(
+        self,
+        kind: str,
+        method: str = "flat",
+        settings: Mapping[str, Any] | None = None,
+        *,
+        target: str | None = None,
+        seed: int = 0,
+    ) -> NearestIndex:
+        """An index that finds the nearest ids of many probes; see `sargraph.embedding.nearest`."""
+        from sargraph.embedding.nearest import nearest_index
+
+        return nearest_index(self, kind, method, settings, target=target, seed=seed)
+
+    def embed_new(
+        self, events: Events, *, split: Split | None = None, as_of: int | None = None
+    ) -> Embeddings:
+        """With vectors for the new ids of `events`; see `sargraph.embedding.inductive`."""
+        from sargraph.embedding.inductive import embed_new
+
+        return embed_new(self, events, split=split, as_of=as_of)
 
     def export(self, path: Path | str, format: str = "parquet") -> Path:
         """Write the tables for other tools; see `sargraph.embedding.export.export`."""

@@ -113,7 +113,7 @@ class EmbeddingModel(ABC):
 
 
 EMBEDDING_MODELS: Registry[type[EmbeddingModel]] = Registry("embedding model")
-_MODULES = ("uditsr_model", "bpr")
+_MODULES = ("uditsr_model", "bpr", "lightgcn", "transe", "item2vec", "srjgraph", "hgt")
 
 
 def embedding_model(name: str) -> type[EmbeddingModel]:

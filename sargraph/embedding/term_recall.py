@@ -58,8 +58,8 @@ class AskedTerms:
             by_item.setdefault(int(events.item[row]), []).append(search)
             everywhere.update(search[1])
         terms = [words[query] for query in events.query[held]]
-        columns = (column[held] for column in (events.user, events.item, events.time))
-        return cls(*columns, terms, by_user, by_item, everywhere)
+        user, item, time = events.user[held], events.item[held], events.time[held]
+        return cls(user, item, time, terms, by_user, by_item, everywhere)
 
     def recall(self, named: Iterable[Iterable[int]]) -> DoubleArray:
         """Share of each search's distinct words that are among those named for it, float64 [n]."""
@@ -89,7 +89,11 @@ def simple_answers(asked: AskedTerms, k: int) -> dict[str, list[list[int]]]:
 
 
 def term_recall(
-    embeddings: Embeddings, events: Events, split: Split, part: str = "test", ks: tuple = (1, 3, 5)
+    embeddings: Embeddings,
+    events: Events,
+    split: Split,
+    part: str = "test",
+    ks: tuple[int, ...] = (1, 3, 5),
 ) -> pd.DataFrame:
     """Recall@k of the typed words: of the virtual query and of the simple answers.
 

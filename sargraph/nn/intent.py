@@ -71,8 +71,8 @@ class DemandIntent(nn.Module):
     ) -> IntentTables:
         """Split K, A and W1 into per-context and per-item parts; -1 marks a missing word.
 
-        `user` holds the vector of each context's user, `contexts` are WordContexts. Cost: 3 dim² multiply-adds per context,
-        2 dim² per item, (places + 2) dim² per word.
+        `user` holds the vector of each context's user, `contexts` are WordContexts. Cost: 3 dim²
+        multiply-adds per context, 2 dim² per item, (places + 2) dim² per word.
         """
         of_user, of_item, of_words, _ = self.first.weight.split(self.dim, dim=1)
         first, *asks = self._asks()

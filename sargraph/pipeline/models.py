@@ -11,7 +11,7 @@ from sargraph.core.config import apply_overrides
 from sargraph.core.errors import ArtifactError
 from sargraph.core.scorer import Scorer
 from sargraph.embedding.embeddings import Embeddings
-from sargraph.embedding.scorer import scorer_of
+from sargraph.embedding.inductive_scorer import scorer_for
 from sargraph.embedding.train import train
 from sargraph.embedding.virtual import add_virtual_queries, explain_edge
 from sargraph.evaluation.report import Report
@@ -33,6 +33,7 @@ def train_embeddings(
     seed: int,
     settings: Sequence[str],
     resume: bool,
+    start: Path | None = None,
 ) -> Embeddings:
     """Train and save; with events the validation part decides when to stop."""
     validate, graph = None, Graph.load(graph_path)
@@ -43,6 +44,7 @@ def train_embeddings(
     trained = train(
         graph, model, apply_overrides({}, settings), seed=seed,
         validate=validate, checkpoint=checkpoint_of(out), resume=resume,
+        start=None if start is None else Embeddings.load(start),
     )  # fmt: skip
     return trained.save(out)
 
@@ -90,7 +92,7 @@ def evaluate_model(model: Path, events_path: Path, out: Path, seed: int) -> Repo
     if kind == "embeddings":
         embeddings = Embeddings.load(model)
         _require_same(events, embeddings.parents, model)
-        scorer = scorer_of(embeddings)
+        scorer = scorer_for(embeddings, events)
     elif kind == "sequence-model":
         scorer = SequenceModel.load(model, events, split)
     else:

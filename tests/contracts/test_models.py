@@ -24,7 +24,8 @@ embedding_model("uditsr")  # registers all of them, before their names are read
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "uditsr": {"dim": 8, "num_epochs": 1},
-    "bpr": {"dim": 8, "num_epochs": 1},
+    **{name: {"dim": 8, "num_epochs": 1}
+       for name in ("bpr", "lightgcn", "transe", "item2vec", "srjgraph", "hgt")},
     "unisar": {"model": {"dim": 8, "id_dim": 8, "max_rec": 4, "max_search": 4},
                "fit": {"num_epochs": 1}, "num_contrast": 8},
     "sasrec": {"model": {"dim": 8, "inner_dim": 8, "max_events": 6}, "fit": {"num_epochs": 1}},
