@@ -74,9 +74,9 @@ class Fast:
 class Plain:
     """The same step from library layers, edge by edge."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, dim: int = DIM) -> None:
         words = world.user_terms, world.item_terms
-        self.model = PlainUDITSR(world.sizes, DIM, NUM_LAYERS, *words)
+        self.model = PlainUDITSR(world.sizes, dim, NUM_LAYERS, *words)
         self.world, self.optimiser = world, _optimiser(self.model)
 
     def loss(self, batch: TrainingBatch) -> Tensor:
