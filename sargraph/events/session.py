@@ -28,7 +28,9 @@ def number_sessions(
     Search: rows equal in user, `search` (a code) and query share a number while no two neighbours
     in time lie more than `gap` ms apart. Recommendation: a user's events of both sources form
     stretches without a pause over `gap`; the recommendation events of a stretch share a number.
-    Untimed recommendation events, and those of a log without clock times (`gap` None), have -1.
+    In a log without clock times (`gap` None) recommendation rows that the log itself puts together
+    (a `search` code, such as the number of a list that was shown) share a number as searches do.
+    All other recommendation events of such a log, and untimed ones, have -1.
     Cost: O(n), with a hash table as large as the searches of one user.
     """
     return np.asarray(_number(user, time, search, query, is_search, gap is not None, gap or 0))
@@ -49,7 +51,7 @@ def _number(
         # Compared by addition: the difference to NO_TIME would overflow.
         elif has_gap and time[row] > time[row - 1] + gap:
             stretch = NO_ROW
-        if is_search[row]:
+        if is_search[row] or (not has_gap and search[row] != NO_ROW):
             slot = _slot(latest, search, query, row, start)
             last = latest[slot]
             latest[slot] = row

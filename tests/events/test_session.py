@@ -43,7 +43,7 @@ def _naive(rows: Rows, gap: int | None) -> list[object]:
             stretch_of_user[user] += 1
         last_of_user[user] = time
         key = (user, search, query)
-        if is_search:
+        if is_search or (gap is None and search != NO_ROW):
             if gap is not None and key in last_of_search and time > last_of_search[key] + gap:
                 part_of_search[key] += 1
             last_of_search[key] = time
@@ -64,6 +64,8 @@ def _sorted_sessions(
     gap: int | None,
 ) -> IntArray:
     """The same numbers by sorting all searches: an oracle that stands large inputs."""
+    if gap is None:
+        is_search = is_search | (search != NO_ROW)
     key = np.full(len(user), NO_ROW, dtype=np.int64)
     keys = [column[is_search] for column in (query, search, user)]
     order = np.lexsort([time[is_search], *keys])
