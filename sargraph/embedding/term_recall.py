@@ -42,7 +42,7 @@ class AskedTerms:
 
         Raises BadInputError where the part has none. Cost: one pass over the searches.
         """
-        words = [list(row) for row in events.query_terms]
+        words = [[int(term) for term in row] for row in events.query_terms]
         found = events.is_search & events.is_positive & (events.query != NO_ROW)
         held = np.flatnonzero(found & (split.part == (TEST if part == "test" else VALID)))
         held = np.array([row for row in held if words[events.query[row]]], dtype=np.int64)
