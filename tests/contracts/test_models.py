@@ -124,9 +124,16 @@ def test_a_later_event_changes_no_score(fitted, name, task, events, split):
     assert not np.array_equal(without_earlier.score(early, candidates), scores)
 
 
+NO_PEER = {
+    "srjgraph": "its authors published no code",
+    "hgt": "its layer is PyG's own, held against loops in its oracle",
+}
+"""Models without a parity test, and why: nothing else could give the numbers."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_has_an_oracle_a_parity_test_and_a_page(name):
     assert (ROOT / "sargraph" / "testing" / f"{name}_oracle.py").is_file()
-    assert (ROOT / "tests" / "parity" / f"test_{name}.py").is_file()
+    assert (ROOT / "tests" / "parity" / f"test_{name}.py").is_file() == (name not in NO_PEER)
     assert (ROOT / "docs" / "theory" / f"{name}.md").is_file()
     assert name in SMALL

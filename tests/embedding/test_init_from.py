@@ -241,7 +241,8 @@ def test_the_naive_start_knows_training_targets_and_the_earlier_one_does_not():
         split = split_events(events, SplitConfig(valid_share=0.15))
         valid = np.flatnonzero((split.part == VALID) & events.is_positive)
         for how, found in gains.items():
-            config = {"dim": 16, "num_epochs": 12, "batch_size": 512}
+            config = {"dim": 16, "num_epochs": 12, "batch_size": 512, "learning_rate": 0.02,
+                      "propagation": "full", "naming_weight": 0.0}  # fmt: skip
             start = init_embeddings(events, split, "uditsr", config, how)
             own = np.flatnonzero(start.loss_on & events.is_positive)
             found[seed] = [init_gain(start.embeddings, events, rows) for rows in (own, valid)]
