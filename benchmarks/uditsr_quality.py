@@ -43,7 +43,7 @@ from sargraph.graph.build import build_graph
 from sargraph.graph.graph import CLICKED, FOUND, Graph
 
 EDGES, DIM, PATIENCE = 30_000, 32, 5
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-3, 1e-2)
 STRATEGIES: dict[str, dict[str, Any]] = {
     "exact": {"propagation": "full", "batch_size": 256},
     "default": {},
