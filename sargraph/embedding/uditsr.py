@@ -12,19 +12,18 @@ from torch import Tensor, nn
 from sargraph.core.errors import BadInputError
 from sargraph.core.rng import torch_generator
 from sargraph.embedding.uditsr_config import UDITSRConfig
+from sargraph.embedding.uditsr_parts import intent_of, is_all, permutations
 from sargraph.embedding.uditsr_step import StepRows, TrainingBatch, UDITSRLosses, UDITSRTables
 from sargraph.nn.contexts import Contexts, WordContexts
 from sargraph.nn.edges import TranslationEdges, check_rows
-from sargraph.nn.intent import DemandIntent, IntentTables, query_vector
+from sargraph.nn.intent import IntentTables, query_vector
 from sargraph.nn.loss import (
     bpr_loss,
     naming_loss,
     supervised_demand_loss,
     translation_contrast_loss,
 )
-from sargraph.nn.plain_intent import PlainIntent
 from sargraph.nn.score import TripleScore
-from sargraph.nn.timed_intent import TimedIntent
 from sargraph.nn.translation import TranslationPropagation, combine_layers, layer_weights
 
 __all__ = ["UDITSR", "TrainingBatch", "UDITSRConfig", "UDITSRLosses", "UDITSRTables"]
@@ -70,13 +69,13 @@ class UDITSR(nn.Module):
         self.user_embedding = nn.Embedding(num_users, dim)
         self.item_embedding = nn.Embedding(num_items, dim)
         self.term_embedding = nn.Embedding(num_terms, dim)
-        self.intent = _intent(config, user_terms.shape[1])
+        self.intent = intent_of(config, user_terms.shape[1])
         self.translation = TranslationPropagation(config.num_layers)
         self.search_score = TripleScore(dim, activate_last=not config.linear_score)
         self.recommend_score = TripleScore(dim, activate_last=not config.linear_score)
         self.register_buffer("user_terms", user_terms)
         self.register_buffer("item_terms", item_terms)
-        self._asked = _permutations(config, num_users, num_items)
+        self._asked = permutations(config, num_users, num_items)
         self.reset_parameters(torch_generator(config.seed, "uditsr"))
 
     def reset_parameters(self, generator: torch.Generator) -> None:
@@ -118,7 +117,7 @@ class UDITSR(nn.Module):
             contexts = self.contexts()
         if self._asked is not None:
             item, terms = item[self._asked[1]], terms[self._asked[1]]
-        if contexts is not None and not _is_all(contexts, len(user)):
+        if contexts is not None and not is_all(contexts, len(user)):
             user = user[contexts.user]
         words = self.term_embedding.weight
         found: IntentTables = self.intent.tables(user, item, words, contexts, terms)
@@ -282,36 +281,6 @@ class UDITSR(nn.Module):
             hidden = hidden + network.project_query(intent[rows])
             scores = scores.index_put((rows,), network.finish(hidden))
         return scores
-
-
-def _intent(config: UDITSRConfig, num_user_terms: int) -> DemandIntent | PlainIntent:
-    """What makes the virtual queries."""
-    if config.virtual_query == "timed":
-        return TimedIntent(config.dim)
-    if config.virtual_query == "generated" or config.virtual_query == "permuted":
-        return DemandIntent(config.dim, num_user_terms)
-    return PlainIntent(config.dim, config.virtual_query)
-
-
-def _permutations(
-    config: UDITSRConfig, num_users: int, num_items: int
-) -> tuple[Tensor, Tensor] | None:
-    """Another user and another item for each, fixed by the seed, or None."""
-    if config.virtual_query != "permuted":
-        return None
-    sizes = {"user": num_users, "item": num_items}
-    user, item = (
-        torch.randperm(size, generator=torch_generator(config.seed, "permuted", name))
-        for name, size in sizes.items()
-    )
-    return user, item
-
-
-def _is_all(contexts: Contexts, num_users: int) -> bool:
-    """True for all users in their order, whose vectors need no gathering."""
-    if len(contexts) != num_users:
-        return False
-    return torch.equal(contexts.user, torch.arange(num_users, device=contexts.user.device))
 
 
 def _check_terms(name: str, terms: Tensor, num_rows: int, num_terms: int, padding: bool) -> None:
