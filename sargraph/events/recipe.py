@@ -72,7 +72,8 @@ class Table(FileSource):
     slate_price: Annotated[PricesColumn | None, BeforeValidator(as_column)] = None
     """List of the prices of the slate's items, place by place."""
     search: Names = ()
-    """Columns that together name one search of a user; without them one time and query is one."""
+    """Columns that together name one search of a user; without them one time and query is one.
+    In a log by query they name a list that was shown without a query as well, unless empty."""
     action: Annotated[ActionRule, BeforeValidator(as_action)] = ActionRule()
     """What the user did with the item."""
     weight: Names = ()

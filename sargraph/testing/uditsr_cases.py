@@ -39,6 +39,7 @@ class World:
             item_terms=item_terms.tolist(),
             num_layers=2,
             parity=parity,
+            naming_weight=config.naming_weight,
         )
 
     def rows(self, low: int, high: int, *shape: int) -> Tensor:

@@ -16,7 +16,8 @@ class UDITSROracle:
     """The model of arXiv 2407.00912 in loops, from the named parameters of `UDITSR`.
 
     `parity` is the published behaviour; otherwise -1 pads and is skipped everywhere, layer weights
-    sum to one, scores are not rectified and L_SG is a mean over search rows.
+    sum to one, scores are not rectified and L_SG is a mean over search rows. `naming_weight` adds
+    the naming loss.
     """
 
     weights: dict[str, Tensor]
@@ -24,6 +25,7 @@ class UDITSROracle:
     item_terms: list[list[int]]
     num_layers: int
     parity: bool
+    naming_weight: float
 
     def demand(self, user: int, item: int) -> Tensor:
         """The virtual query of one pair."""
@@ -100,15 +102,16 @@ class UDITSROracle:
     def losses(
         self, edges: list[Edge], rows: list[Edge], negatives: list[int]
     ) -> dict[str, Tensor]:
-        """The three weighted losses of the rows, given the edges that carry messages."""
+        """The four weighted losses of the rows, given the edges that carry messages."""
         final = self.final(edges)
-        bpr, supervised, translation = [], [], []
+        bpr, supervised, translation, naming = [], [], [], []
         for row, negative in zip(rows, negatives, strict=True):
             user, item, is_search, terms = row
             other = (user, negative, is_search, terms)
             bpr.append(_softplus(self.score(other, final) - self.score(row, final)))
             if is_search:
                 supervised.append(_distance(self.demand(user, item), self.query(terms)))
+                naming += self._naming(row)
             wanted = final[0][user] + self.edge_intent(row)
             near, far = _distance(wanted, final[1][item]), _distance(wanted, final[1][negative])
             translation.append(_softplus(near - far))
@@ -118,9 +121,17 @@ class UDITSROracle:
             "bpr": sum(bpr, zero) / max(len(rows), 1),
             "supervised": 1.5 * sum(supervised, zero) / max(searches, 1),
             "translation": 0.2 * sum(translation, zero) / max(len(rows), 1),
+            "naming": self.naming_weight * sum(naming, zero) / max(len(naming), 1),
         }
-        result["total"] = result["bpr"] + result["supervised"] + result["translation"]
-        return result
+        return {**result, "total": sum(result.values(), zero)}
+
+    def _naming(self, row: Edge) -> list[Tensor]:
+        """Mean of -log of the share of each word of a search; empty where it has no words."""
+        demand = self.demand(row[0], row[1])
+        logits = [demand @ word for word in self.weights["term_embedding.weight"]]
+        total = sum((logit.exp() for logit in logits), torch.zeros_like(logits[0]))
+        named = [total.log() - logits[term] for term in row[3] if term >= 0]
+        return [sum(named, torch.zeros_like(total)) / len(named)] if named else []
 
     def _word(self, term: int) -> Tensor:
         table = self.weights["term_embedding.weight"]

@@ -102,6 +102,14 @@ def test_a_search_and_what_it_led_to_are_one_session(tmp_path: Path) -> None:
     assert all(len(sessions) == 1 for sessions in of_search) and of_search[0] != of_search[1]
 
 
+def test_rows_of_no_query_share_a_list_only_where_the_log_names_one(tmp_path: Path) -> None:
+    """An empty name is not the name of one long list."""
+    recipe = 'time_kind = "ordinal"' + BY_QUERY.replace('"s"', '"ordinal"') + 'search = "list"'
+    log = "user,at,item,text,list\nann,1,p1,,\nann,2,p2,,7\nann,3,p3,,7\nann,4,p4,red,8\n"
+    events = _read(tmp_path, recipe, log + "ann,5,p5,,\nann,6,p6,red,8\nann,7,p7,,9\n")
+    assert events.session.tolist() == [-1, 0, 0, 1, -1, 1, 2]
+
+
 def test_a_search_in_quarantine_opens_nothing(tmp_path: Path) -> None:
     """A search whose time is unreadable has no place; one without more faults ends the last."""
     log = "ann,1,soon,search,lost,\nann,1,1700000000,click,p1,\n"

@@ -36,7 +36,7 @@ LISTS = ("slate", "slate_price")
 class Batches:
     """All entries of a file: `texts` are Arrow columns (coded ones are dictionaries), `arrays`
     NumPy columns: time, kept, and where the table has them action, weight, position, row, is_local,
-    price with bad_price (a price that could not be read, and is unknown therefore);
+    is_listed, price with bad_price (a price that could not be read, and is unknown therefore);
     `faults` say where a number or a time could not be read. All of one length, `size`."""
 
     size: int
@@ -123,8 +123,9 @@ def _typed(batch: pa.RecordBatch, table: Table) -> dict[str, Array]:
         code = batch.column("action_code")
         found["!action"] = np.asarray(pc.is_null(code))
         found["action"] = np.asarray(pc.fill_null(code, 0), dtype=np.int8)
-    if "is_local" in batch.schema.names:
-        found["is_local"] = np.asarray(batch.column("is_local"))
+    for name in ("is_local", "is_listed"):
+        if name in batch.schema.names:
+            found[name] = np.asarray(batch.column(name))
     if "row" in batch.schema.names:
         found["row"] = np.asarray(batch.column("row"), dtype=np.int64)
     return found

@@ -48,9 +48,10 @@ def expressions(table: Table, raw: RawTable) -> dict[str, str]:
     `slate`, `slate_price`; `price` (NaN = unknown, -1 = unreadable); `action_code` (a code of
     schema.ACTIONS, NULL = unreadable) for an action by texts; `marker` and `within` for an
     attribution, whose opening and ending rows have no item and all but the opening rows no query;
-    `is_local` for a zone. `keep0`, `keep1`, ... are true where a row meets the condition. A search
-    is named by its columns, else by its group, else by its time. Ids are integers where the file
-    has them as such, else texts.
+    `is_local` for a zone; `is_listed` where columns name the search, or the list that was shown, of
+    a row of either source: true unless all of them are empty. `keep0`, `keep1`, ... are true where
+    a row meets the condition. A search is named by its columns, else by its group, else by its
+    time. Ids are integers where the file has them as such, else texts.
     Raises RecipeError: no such column, or one that cannot hold the field.
     """
 
@@ -68,6 +69,9 @@ def expressions(table: Table, raw: RawTable) -> dict[str, str]:
         fields["group"] = fields["search"] = _together(raw, table.group_by)
     if table.search:
         fields["search"] = _together(raw, table.search)
+    if table.search and table.source == "by_query":
+        named = (f"coalesce(trim({column((name,)).text}), '') <> ''" for name in table.search)
+        fields["is_listed"] = " OR ".join(named)
     for name, names in number_columns(table).items():
         found = column(names)
         fields[name] = _unless_empty(found, NO_ROW) if name == "position" else found.number

@@ -16,6 +16,7 @@ from sargraph.events.reading.workspace import Workspace
 from sargraph.events.recipe import FileSource
 
 LIST = "_"
+NO_QUERY = "-1"
 HISTORY = ("history_qry_list", "history_wid_list", "history_type_list", "history_time_list")
 CANDIDATES = ("query", "candidate_wid_list", "candidate_label_list")
 
@@ -42,7 +43,7 @@ class Entry(NamedTuple):
     action: str
     place: int
     shown: int
-    search: int
+    search: int | None
 
 
 def read_jdsearch(work: Workspace, path: Path, source: FileSource) -> Relation:
@@ -52,8 +53,8 @@ def read_jdsearch(work: Workspace, path: Path, source: FileSource) -> Relation:
     `place` of each action; its last gap, one more than the history has actions, leads to the test
     query, whose candidates share one place and have theirs on the page as `shown` (-1 elsewhere).
     Neighbours in the history with one query share the number of a `search`; the test query has its
-    own. Lines whose lists do not fit together are refused. Raises DataError when a column is
-    missing.
+    own, and an action without a query has none. Lines whose lists do not fit together are refused.
+    Raises DataError when a column is missing.
     """
     text = plain_text(path, source.encoding, work.scratch)
     columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
@@ -101,7 +102,7 @@ def _entries(row: dict[str, str]) -> Iterator[Entry]:
     for query, item, action, place in zip(queries, items, actions, places, strict=False):
         search += query != before
         before = query
-        yield Entry(query, item, action, place, NO_ROW, search)
+        yield Entry(query, item, action, place, NO_ROW, search if query != NO_QUERY else None)
     for shown, (item, label) in enumerate(zip(candidates, labels, strict=True)):
         yield Entry(row["query"], item, _action(label), places[-1], shown, search + 1)
 

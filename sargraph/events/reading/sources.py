@@ -73,7 +73,7 @@ def _is_one_of(column: Any, names: tuple[str, ...]) -> BoolArray:
 
 def decide_source(rows: Rows, found: Batches, table: Table, roles: Roles) -> Rows:
     """Give each entry its source; those of recommendation have no query, and no search unless
-    columns of the table name one for them, too (a list that was shown)."""
+    the columns of `search` name one for them, too (a list that was shown)."""
     if table.source in SOURCES:
         source = constant(SOURCES.index(table.source), len(rows), np.int8)
         return replace(rows, columns={**rows.columns, "source": source})
@@ -86,8 +86,8 @@ def decide_source(rows: Rows, found: Batches, table: Table, roles: Roles) -> Row
         is_search = opener != NO_ROW
         codes, search = codes[opener], opener.astype(np.int32)
     codes = np.where(is_search, codes, np.int32(NO_ROW))
-    if not (table.source == "by_query" and table.search):
-        search = np.where(is_search, search, NO_ROW)
+    has_search: Any = is_search | np.asarray(found.arrays.get("is_listed", is_search), np.bool_)
+    search = np.where(has_search, search, NO_ROW)
     source = np.where(is_search, np.int8(SEARCH), np.int8(RECOMMEND))
     columns = {**rows.columns, "source": source, "search": search}
     return replace(rows, columns=columns, query=QueryCodes(rows.query.queries, codes))
