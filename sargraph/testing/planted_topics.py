@@ -6,7 +6,8 @@ import numpy as np
 
 from sargraph.core.ragged import Ragged
 from sargraph.core.rng import make_rng
-from sargraph.core.types import IntArray
+from sargraph.core.scorer import Requests
+from sargraph.core.types import FloatArray, IntArray
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.graph.graph import CLICKED, FOUND, EdgeTable, Graph
 
@@ -42,6 +43,22 @@ def two_topics(seed: int = 0) -> Graph:
         name="two topics",
         content_hash="a" * 64,
     )
+
+
+def requests(user: IntArray, query: IntArray | None = None) -> Requests:
+    """Requests of the users for nothing in particular, with the queries if given (-1 = none)."""
+    none = np.zeros(len(user), dtype=np.int64)
+    return Requests(user, none - 1 if query is None else query, none, none, none - 1)
+
+
+def share_of_right_pairs(scores: FloatArray, topic: IntArray) -> float:
+    """How often an active item of a row's topic outranks one of the other topic; .5 by chance.
+
+    `scores` [rows, ACTIVE_ITEMS], `topic` [rows]: any number of the same parity as the topic.
+    """
+    same = np.arange(ACTIVE_ITEMS) % 2 == topic[:, None] % 2
+    rows = zip(scores, same, strict=True)
+    return float(np.mean([(row[of][:, None] > row[~of]).mean() for row, of in rows]))
 
 
 def _of_topic(rng: np.random.Generator, user: IntArray, size: int) -> IntArray:

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from sargraph.core.errors import BadInputError, ConfigError
-from sargraph.core.scorer import Requests, VectorScorer
+from sargraph.core.scorer import Requests, Scorer, VectorScorer
 from sargraph.embedding.embeddings import KINDS, Embeddings
 from sargraph.embedding.model import EMBEDDING_MODELS, embedding_model
 from sargraph.embedding.scorer import scorer_of
 from sargraph.embedding.train import train
-from sargraph.events.split import SplitConfig, split_events
+from sargraph.events.events import Events
+from sargraph.events.split import Split, SplitConfig, split_events
 from sargraph.graph.build import build_graph
 from sargraph.testing.embedding_cases import (
     CASES,
@@ -31,7 +32,7 @@ from sargraph.testing.events import random_events
 from sargraph.testing.leak_modules import assert_every_parameter_trains
 from sargraph.testing.leaks import same_bits
 from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
-from sargraph.testing.scorer_cases import edit_events
+from sargraph.testing.scorer_cases import CHECKS, edit_events, scorer_world
 
 embedding_model("uditsr")  # registers all of them, before their names are read
 NAMES = EMBEDDING_MODELS.names()
@@ -220,6 +221,17 @@ class TestRefusals:
         name, settings, _ = arm(label)
         with pytest.raises(BadInputError, match=r"expected|give events"):
             train(replace(two_topics(), edges={}), name, settings)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("label", ARMS)
+def test_demand_of_a_scorer(label: str, check: str) -> None:
+    name, settings, _ = arm(label)
+
+    def build(events: Events, split: Split) -> Scorer:
+        return scorer_of(train(build_graph(events, split), name, {**settings, "num_epochs": 1}))
+
+    CHECKS[check](build, scorer_world())
 
 
 @pytest.fixture(scope="module")

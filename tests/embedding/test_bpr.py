@@ -9,22 +9,15 @@ import pytest
 import torch
 
 from sargraph.core.errors import BadInputError, ConfigError
-from sargraph.core.scorer import Requests, VectorScorer
+from sargraph.core.scorer import VectorScorer
 from sargraph.embedding.bpr import BPR, BPRModel, BPRTraining
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.embedding.train import scorer_of, train
-from sargraph.graph.build import build_graph
 from sargraph.graph.graph import CLICKED, FOUND, EdgeTable, Graph
 from sargraph.testing.bpr_oracle import BPROracle
-from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
-from sargraph.testing.scorer_cases import CHECKS, scorer_world
+from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, requests, two_topics
 
 SMALL = {"dim": 8, "num_epochs": 12, "batch_size": 64, "learning_rate": 0.05}
-
-
-def requests(user: np.ndarray) -> Requests:
-    none = np.zeros(len(user), dtype=np.int64)
-    return Requests(user, none - 1, none, none, none - 1)
 
 
 def small_module() -> tuple[BPR, BPROracle]:
@@ -148,14 +141,6 @@ def test_saved_embeddings_score_the_same_and_hold_users_and_items_only(tmp_path)
     assert np.array_equal(scorer_of(loaded).score(*asked), scorer_of(found).score(*asked))
     with pytest.raises(BadInputError, match="no table of 'query' vectors"):
         loaded.vectors("query")
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_demand(check: str) -> None:
-    def build(events, split):
-        return scorer_of(train(build_graph(events, split), "bpr", SMALL, seed=3))
-
-    CHECKS[check](build, scorer_world())
 
 
 def test_it_is_a_vector_scorer() -> None:

@@ -10,20 +10,24 @@ import torch
 
 from sargraph.core.errors import BadInputError, ConfigError
 from sargraph.core.ragged import Ragged
-from sargraph.core.scorer import Requests
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.embedding.hgt import HGTModel, HGTTraining
 from sargraph.embedding.hgt_edges import TypedEdges
 from sargraph.embedding.hgt_network import HGT
 from sargraph.embedding.train import scorer_of, train
 from sargraph.events.vocabulary import Vocabulary
-from sargraph.graph.build import build_graph
 from sargraph.graph.graph import CLICKED, CONTAINS, FOLLOWS, FOUND, ISSUED, LED_TO, EdgeTable, Graph
 from sargraph.graph.interop import reverse_of
 from sargraph.testing.hgt_oracle import HGTOracle
 from sargraph.testing.leaks import assert_every_parameter_trains
-from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
-from sargraph.testing.scorer_cases import CHECKS, scorer_world
+from sargraph.testing.planted_topics import (
+    ACTIVE_ITEMS,
+    ACTIVE_USERS,
+    SIZES,
+    requests,
+    share_of_right_pairs,
+    two_topics,
+)
 
 SMALL = {"dim": 8, "num_heads": 2, "num_epochs": 6, "batch_size": 90, "learning_rate": 0.02}
 
@@ -192,21 +196,9 @@ def test_every_parameter_trains(queries: bool) -> None:
     assert_every_parameter_trains(model.module, lambda: model.step(batch)["loss"])
 
 
-def requests(user: np.ndarray, query: np.ndarray | None = None) -> Requests:
-    none = np.zeros(len(user), dtype=np.int64)
-    return Requests(user, none - 1 if query is None else query, none, none, none - 1)
-
-
 @pytest.fixture(scope="module")
 def trained() -> Embeddings:
     return train(with_queries(two_topics()), "hgt", SMALL, seed=1)
-
-
-def share_of_right_pairs(scores: np.ndarray, topic: np.ndarray) -> float:
-    """How often an item of the topic outranks one of the other topic."""
-    same_topic = np.arange(ACTIVE_ITEMS) % 2 == topic[:, None] % 2
-    rows = zip(scores, same_topic, strict=True)
-    return float(np.mean([(row[of][:, None] > row[~of]).mean() for row, of in rows]))
 
 
 def assert_topics_are_recovered(embeddings: Embeddings) -> None:
@@ -280,37 +272,12 @@ def test_saved_embeddings_score_the_same_bits(trained, tmp_path) -> None:
         assert np.array_equal(scorer_of(loaded).score(*asked), scorer.score(*asked))
 
 
-def test_the_same_seed_gives_the_same_bits() -> None:
-    once = {**SMALL, "num_epochs": 1}
-    first, again, other = (train(two_topics(), "hgt", once, seed=seed) for seed in (1, 1, 2))
-    assert np.array_equal(again.tables["item"], first.tables["item"])
-    assert not np.array_equal(other.tables["item"], first.tables["item"])
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_demand(check: str) -> None:
-    def build(events, split):
-        small = {"dim": 8, "num_heads": 2, "num_epochs": 1}
-        return scorer_of(train(build_graph(events, split), "hgt", small, seed=3))
-
-    CHECKS[check](build, scorer_world())
-
-
 class TestRefusals:
     def test_a_graph_without_choices(self) -> None:
         graph = tiny_graph()
         graph = replace(graph, edges={ISSUED: graph.edges[ISSUED]})
         with pytest.raises(BadInputError, match="no user with an item chosen and one not chosen"):
             train(graph, "hgt", SMALL)
-
-    def test_unknown_rows(self, trained) -> None:
-        scorer = scorer_of(trained)
-        with pytest.raises(BadInputError, match=r"user rows: got 99\.\.99, expected 0\.\.39"):
-            scorer.score(requests(np.array([99])), np.array([[0]]))
-        with pytest.raises(BadInputError, match="candidate rows"):
-            scorer.score(requests(np.array([0])), np.array([[60]]))
-        with pytest.raises(BadInputError, match="query rows"):
-            scorer.score(requests(np.array([0]), np.array([30])), np.array([[0]]))
 
     def test_wrong_settings(self) -> None:
         with pytest.raises(ConfigError, match="expected a multiple of num_heads"):

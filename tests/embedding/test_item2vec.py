@@ -11,26 +11,19 @@ import torch
 
 from sargraph.core.errors import BadInputError, ConfigError
 from sargraph.core.ragged import Ragged
-from sargraph.core.scorer import Requests, VectorScorer
+from sargraph.core.scorer import VectorScorer
 from sargraph.core.types import NO_TIME
 from sargraph.embedding import item2vec_data
 from sargraph.embedding.item2vec import Item2vec, Item2vecModel, Item2vecTraining
 from sargraph.embedding.item2vec_data import Choices, SkipGrams
 from sargraph.embedding.row_means import mean_of_rows
 from sargraph.embedding.train import scorer_of, train
-from sargraph.graph.build import build_graph
 from sargraph.graph.graph import CLICKED, FOUND, EdgeTable, Graph
 from sargraph.testing.item2vec_oracle import Item2vecOracle, mean_vector, pairs_of_user
-from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
-from sargraph.testing.scorer_cases import CHECKS, scorer_world
+from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, requests, two_topics
 
 SMALL = {"dim": 8, "num_epochs": 8, "batch_size": 128, "learning_rate": 0.05, "subsample": 0.0,
          "num_negatives": 5}  # fmt: skip
-
-
-def requests(user: np.ndarray) -> Requests:
-    none = np.zeros(len(user), dtype=np.int64)
-    return Requests(user, none - 1, none, none, none - 1)
 
 
 def random_graph(seed: int, untimed_share: float) -> Graph:
@@ -236,15 +229,6 @@ def test_planted_topics_are_recovered_with_and_without_times() -> None:
         same = items % 2 == users[:, None] % 2
         pairs = zip(scores, same, strict=True)
         assert np.mean([(row[mask][:, None] > row[~mask]).mean() for row, mask in pairs]) > 0.9
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_demand(check: str) -> None:
-    def build(events, split):
-        settings = {"dim": 8, "num_epochs": 3}
-        return scorer_of(train(build_graph(events, split), "item2vec", settings, seed=3))
-
-    CHECKS[check](build, scorer_world())
 
 
 class TestRefusals:

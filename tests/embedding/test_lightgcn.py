@@ -10,24 +10,17 @@ import torch
 
 from sargraph.core.errors import BadInputError, ConfigError
 from sargraph.core.ragged import Ragged
-from sargraph.core.scorer import Requests, VectorScorer
+from sargraph.core.scorer import VectorScorer
 from sargraph.embedding.lightgcn import LightGCN, LightGCNModel, LightGCNTraining
 from sargraph.embedding.lightgcn_data import LightGCNBatch
 from sargraph.embedding.symmetric import SymmetricEdges
 from sargraph.embedding.train import scorer_of, train
-from sargraph.graph.build import build_graph
 from sargraph.graph.graph import CLICKED, FOUND, ISSUED, LED_TO, EdgeTable, Graph
 from sargraph.testing.lightgcn_oracle import LightGCNOracle
-from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
-from sargraph.testing.scorer_cases import CHECKS, scorer_world
+from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, requests, two_topics
 
 SMALL = {"dim": 8, "num_epochs": 8, "batch_size": 64, "learning_rate": 0.05}
 NODES, LAYERS = 9, 3
-
-
-def requests(user: np.ndarray, query: np.ndarray | None = None) -> Requests:
-    none = np.zeros(len(user), dtype=np.int64)
-    return Requests(user, none - 1 if query is None else query, none, none, none - 1)
 
 
 def random_edges(seed: int = 0, num_edges: int = 14) -> list[tuple[int, int]]:
@@ -251,17 +244,6 @@ def test_without_queries_a_search_is_answered_as_a_recommendation() -> None:
     users, items = np.arange(5), np.tile(np.arange(9), (5, 1))
     asked = [scorer.score(requests(users, q), items) for q in (None, np.arange(5))]
     assert np.array_equal(*asked)
-
-
-@pytest.mark.parametrize("queries", [False, True])
-@pytest.mark.parametrize("check", CHECKS)
-def test_demand(check: str, queries: bool) -> None:
-    settings = {"dim": 8, "num_epochs": 3, "queries": queries}
-
-    def build(events, split):
-        return scorer_of(train(build_graph(events, split), "lightgcn", settings, seed=3))
-
-    CHECKS[check](build, scorer_world())
 
 
 class TestRefusals:

@@ -10,7 +10,6 @@ import torch
 
 from sargraph.core.errors import BadInputError, ConfigError
 from sargraph.core.ragged import Ragged
-from sargraph.core.scorer import Requests
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.embedding.srjgraph import SRJGraphModel, SRJGraphTraining
 from sargraph.embedding.srjgraph_conv import IntentConv
@@ -19,8 +18,14 @@ from sargraph.embedding.srjgraph_network import SRJGraph, SRJGraphSize
 from sargraph.embedding.train import scorer_of, train
 from sargraph.graph.graph import CLICKED, FOUND, EdgeTable
 from sargraph.testing.leaks import assert_every_parameter_trains
-from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
-from sargraph.testing.scorer_cases import CHECKS, scorer_world
+from sargraph.testing.planted_topics import (
+    ACTIVE_ITEMS,
+    ACTIVE_USERS,
+    SIZES,
+    requests,
+    share_of_right_pairs,
+    two_topics,
+)
 from sargraph.testing.srjgraph_oracle import SRJGraphOracle
 
 SMALL = {"dim": 8, "num_epochs": 6, "batch_size": 90, "learning_rate": 0.03}
@@ -182,21 +187,9 @@ def test_every_parameter_trains() -> None:
     assert_every_parameter_trains(model.module, lambda: model.step(batch)["loss"], UNTRAINED)
 
 
-def requests(user: np.ndarray, query: np.ndarray | None = None) -> Requests:
-    none = np.zeros(len(user), dtype=np.int64)
-    return Requests(user, none - 1 if query is None else query, none, none, none - 1)
-
-
 @pytest.fixture(scope="module")
 def trained() -> Embeddings:
     return train(two_topics(), "srjgraph", SMALL, seed=1)
-
-
-def share_of_right_pairs(scores: np.ndarray, topic: np.ndarray) -> float:
-    """How often an item of the topic outranks one of the other topic."""
-    same_topic = np.arange(ACTIVE_ITEMS) % 2 == topic[:, None] % 2
-    rows = zip(scores, same_topic, strict=True)
-    return float(np.mean([(row[of][:, None] > row[~of]).mean() for row, of in rows]))
 
 
 def test_planted_topics_are_recovered(trained) -> None:
@@ -253,13 +246,6 @@ def test_saved_embeddings_score_the_same_bits(trained, tmp_path) -> None:
         assert np.array_equal(scorer_of(loaded).score(*asked), scorer.score(*asked))
 
 
-def test_the_same_seed_gives_the_same_bits() -> None:
-    once = {**SMALL, "num_epochs": 2}
-    first, again, other = (train(two_topics(), "srjgraph", once, seed=s) for s in (1, 1, 2))
-    assert np.array_equal(again.tables["item"], first.tables["item"])
-    assert not np.array_equal(other.tables["item"], first.tables["item"])
-
-
 @pytest.mark.parametrize("kind", [CLICKED, FOUND])
 def test_a_graph_of_one_source_is_enough(kind) -> None:
     graph = replace(two_topics(), edges={kind: two_topics().edges[kind]})
@@ -280,17 +266,6 @@ def test_a_pass_takes_every_edge_once_in_no_less_than_so_many_steps() -> None:
         assert not chosen & {*pairs}
 
 
-@pytest.mark.parametrize("check", CHECKS)
-def test_demand(check: str) -> None:
-    from sargraph.graph.build import build_graph
-
-    def build(events, split):
-        small = {"dim": 8, "num_epochs": 1}
-        return scorer_of(train(build_graph(events, split), "srjgraph", small, seed=3))
-
-    CHECKS[check](build, scorer_world())
-
-
 class TestRefusals:
     def test_a_graph_without_choices(self) -> None:
         none = np.empty(0, dtype=np.int64)
@@ -304,14 +279,7 @@ class TestRefusals:
         with pytest.raises(BadInputError, match="expected at least one"):
             train(replace(two_topics(), edges={CLICKED: one}), "srjgraph", SMALL)
 
-    def test_unknown_rows(self, trained) -> None:
-        scorer = scorer_of(trained)
-        with pytest.raises(BadInputError, match=r"user rows: got 99\.\.99, expected 0\.\.39"):
-            scorer.score(requests(np.array([99])), np.array([[0]]))
-        with pytest.raises(BadInputError, match="candidate rows"):
-            scorer.score(requests(np.array([0])), np.array([[60]]))
-        with pytest.raises(BadInputError, match="query rows"):
-            scorer.score(requests(np.array([0]), np.array([30])), np.array([[0]]))
+    def test_unknown_rows_of_edges(self) -> None:
         one = torch.tensor([7])
         with pytest.raises(BadInputError, match=r"item rows of edges: got 7\.\.7, expected 0\.\.4"):
             IntentEdges.build(one - 7, one, one - 8, Ragged.from_lists([]), (4, 5, 6))

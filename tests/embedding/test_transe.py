@@ -9,23 +9,23 @@ import pytest
 import torch
 
 from sargraph.core.errors import BadInputError, ConfigError
-from sargraph.core.scorer import Requests, VectorScorer
+from sargraph.core.scorer import VectorScorer
 from sargraph.embedding.train import scorer_of, train
 from sargraph.embedding.transe import TransE, TransEModel, TransETraining
 from sargraph.embedding.transe_data import RELATIONS, TransEData, Triples
-from sargraph.graph.build import build_graph
 from sargraph.graph.graph import CLICKED, CONTAINS, FOUND, LED_TO, EdgeTable, Graph
-from sargraph.testing.planted_topics import ACTIVE_ITEMS, ACTIVE_USERS, SIZES, two_topics
-from sargraph.testing.scorer_cases import CHECKS, scorer_world
+from sargraph.testing.planted_topics import (
+    ACTIVE_ITEMS,
+    ACTIVE_USERS,
+    SIZES,
+    requests,
+    share_of_right_pairs,
+    two_topics,
+)
 from sargraph.testing.transe_oracle import TransEOracle, query_from_words, step_score
 
 SMALL = {"dim": 8, "num_epochs": 12, "batch_size": 64, "learning_rate": 0.05}
 STARTS = dict(zip(SIZES, np.cumsum([0, *SIZES.values()]).tolist(), strict=False))
-
-
-def requests(user: np.ndarray, query: np.ndarray | None = None) -> Requests:
-    none = np.zeros(len(user), dtype=np.int64)
-    return Requests(user, none - 1 if query is None else query, none, none, none - 1)
 
 
 def small_module() -> tuple[TransE, TransEOracle]:
@@ -176,12 +176,6 @@ def test_scores_are_distances() -> None:
             assert scores[row, place] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
-def share_of_right_pairs(scores: np.ndarray, topic: np.ndarray) -> float:
-    same = np.arange(ACTIVE_ITEMS) % 2 == topic[:, None]
-    pairs = zip(scores, same, strict=True)
-    return float(np.mean([(row[mask][:, None] > row[~mask]).mean() for row, mask in pairs]))
-
-
 def test_planted_topics_are_recovered_by_users_and_by_words_alone() -> None:
     graph = two_topics()
     found = graph.edges[FOUND]
@@ -204,15 +198,6 @@ def test_a_graph_without_searches_keeps_their_steps_at_zero() -> None:
     assert not found.tables["user"][ACTIVE_USERS:].any()
     lengths = np.linalg.norm(found.tables["item"], axis=1)
     np.testing.assert_allclose(lengths, 1, rtol=1e-5)
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_demand(check: str) -> None:
-    def build(events, split):
-        settings = {"dim": 8, "num_epochs": 3}
-        return scorer_of(train(build_graph(events, split), "transe", settings, seed=3))
-
-    CHECKS[check](build, scorer_world())
 
 
 class TestRefusals:
