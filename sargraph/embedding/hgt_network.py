@@ -102,7 +102,7 @@ class HGT(nn.Module):
         """The mean of each query's term vectors; 0 for a query without a term."""
         if len(query_terms.values) == 0:
             return next(iter(self.table.values())).new_zeros(len(query_terms), self.dim)
-        rows, offsets = torch.from_numpy(query_terms.values), torch.from_numpy(query_terms.offsets)
+        rows, offsets = torch.tensor(query_terms.values), torch.tensor(query_terms.offsets)
         return F.embedding_bag(
             rows, self.table["term"], offsets, mode="mean", include_last_offset=True
         )

@@ -91,7 +91,7 @@ class SRJGraph(nn.Module):
 
     def queries(self, lists: Ragged) -> Float[Tensor, "queries dim"]:
         """The attribute of queries with these terms."""
-        terms, offsets = torch.from_numpy(lists.values), torch.from_numpy(lists.offsets)
+        terms, offsets = torch.tensor(lists.values), torch.tensor(lists.offsets)
         return bag_of_words(self.word, terms, offsets, self.query_words)
 
     def attributes(self, edges: IntentEdges) -> Float[Tensor, "attributes dim"]:
