@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import embedding, logsigmoid
 
 from sargraph.core.errors import BadInputError
 from sargraph.core.ragged import Ragged
@@ -68,9 +68,9 @@ class Item2vec(nn.Module):
         negative: Int[Tensor, "n negatives"],
     ) -> Float[Tensor, ""]:
         """The mean over the n pairs."""
-        of_centre = self.item[centre]
-        together = logsigmoid((of_centre * self.context[context]).sum(1))
-        apart = torch.einsum("nd,nkd->nk", of_centre, self.context[negative])
+        of_centre = embedding(centre, self.item)  # indexing adds gradients in any order of threads
+        together = logsigmoid((of_centre * embedding(context, self.context)).sum(1))
+        apart = torch.einsum("nd,nkd->nk", of_centre, embedding(negative, self.context))
         counts = negative != context.unsqueeze(1)
         return -(together + (logsigmoid(-apart) * counts).sum(1)).mean()
 

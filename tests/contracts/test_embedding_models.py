@@ -63,6 +63,17 @@ class TestTraining:
                 assert same_bits(array, getattr(again, arrays)[key]), key
         assert not np.array_equal(first.tables["item"], other.tables["item"])
 
+    def test_two_threads_give_the_same_bits_again(self, label: str) -> None:
+        name, settings, _ = arm(label)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            first, again = (train(two_topics(), name, {**settings, "num_epochs": 1}) for _ in "12")
+        finally:
+            torch.set_num_threads(threads)
+        for kind, table in first.tables.items():
+            assert same_bits(table, again.tables[kind]), kind
+
     def test_every_parameter_gets_a_gradient_from_one_batch(self, label: str) -> None:
         model = built(label)
         model.module.double()
