@@ -4,8 +4,9 @@
         [--naming W ...] [--timed] [--json FILE]
 
 Trains UDITSR on the training part and asks every held-out search as if its query were unknown:
-recall@k of its words by the virtual query q~(user, item), beside the user's frequent and recent,
-the item's frequent and the popular words of training. Prints the table, and ten virtual queries of
+recall@k of its words by the virtual query q~(user, item), alone and together with the counts of the
+item's words (weight chosen on validation), beside the user's frequent and recent, the item's
+frequent and the popular words of training. Prints the table, and ten virtual queries of
 recommendation edges in words. Needs $SARGRAPH_DATA.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 import torch
 
 import sargraph as sg
-from sargraph.embedding.term_recall import term_recall
+from sargraph.embedding.term_recall import best_count_weight, term_recall
 from sargraph.embedding.virtual import virtual_query_words
 from sargraph.pipeline.config import EvaluateStage
 from sargraph.pipeline.validation import validator
@@ -51,8 +52,10 @@ def main() -> None:
         }  # fmt: skip
         judge = validator(events, split, settings, 0)
         embeddings = sg.train(graph, "uditsr", config, seed=0, validate=judge)
-        table = term_recall(embeddings, events, split)
-        print(f"naming weight {naming}: validation {embeddings.report['best_score']:.4f}")
+        weight = best_count_weight(embeddings, events, split)
+        table = term_recall(embeddings, events, split, count_weight=weight)
+        print(f"naming weight {naming}: validation {embeddings.report['best_score']:.4f}, "
+              f"weight of counts {weight}")  # fmt: skip
         print(table.round(4).to_string(), flush=True)
         found[str(naming)] = table.to_dict("index")
         made = sg.add_virtual_queries(graph, embeddings)

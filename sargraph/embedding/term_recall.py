@@ -8,13 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 
 from sargraph.core.errors import BadInputError
 from sargraph.core.types import NO_ROW, DoubleArray, IntArray
 from sargraph.embedding.embeddings import Embeddings
+from sargraph.embedding.model import embedding_model
 from sargraph.embedding.virtual_terms import named_terms
 from sargraph.events.events import Events
 from sargraph.events.split import TEST, VALID, Split
+
+_BLOCK = 1024
+"""Searches scored at a time."""
 
 Past = list[tuple[int, list[int]]]
 """(time, terms) of training searches, oldest first."""
@@ -94,18 +99,24 @@ def term_recall(
     split: Split,
     part: str = "test",
     ks: tuple[int, ...] = (1, 3, 5),
+    count_weight: float = 0.0,
 ) -> pd.DataFrame:
     """Recall@k of the typed words: of the virtual query and of the simple answers.
 
     Each held-out search is treated as if its query were unknown: q~(u, i, t) names its k nearest
-    words. One row per answer, one column per k (mean over searches), and their number.
-    Raises BadInputError as `AskedTerms.of`. Cost: O(searches · terms · dim).
+    words. With a `count_weight` (`best_count_weight`) a row more: virtual query and the item's
+    counts together, see `counted_answers`. One row per answer, one column per k (mean over
+    searches), and their number. Raises BadInputError as `AskedTerms.of`.
+    Cost: O(searches · terms · dim).
     """
     asked = AskedTerms.of(events, split, part)
     most = max(ks)
     answers: dict[str, list[list[int]]] = simple_answers(asked, most)
     named = named_terms(embeddings, asked.user, asked.item, asked.time, most)
     answers["virtual query"] = [[int(t) for t in row if t != NO_ROW] for row in named]
+    if count_weight > 0:
+        both = counted_answers(embeddings, asked, most, count_weight)
+        answers["virtual query and counts"] = both
     return pd.DataFrame(
         {
             name: {
@@ -115,6 +126,46 @@ def term_recall(
             for name, given in answers.items()
         }
     ).T
+
+
+def counted_answers(
+    embeddings: Embeddings, asked: AskedTerms, k: int, weight: float
+) -> list[list[int]]:
+    """The k words that a virtual query and the counts of the item's words name together.
+
+    score(w) = log softmax_w(q~ · y_w) + weight · log(1 + n_iw), n_iw = how often training searches
+    with w led to the item before the asked time: a product of two experts. Weight 0 leaves the
+    virtual query alone. Cost: O(searches · terms · dim).
+    """
+    make = embedding_model(embeddings.model).demand_from
+    demand = torch.from_numpy(make(embeddings, asked.user, asked.item, asked.time))
+    words = torch.from_numpy(embeddings.vectors("term")).t()
+    found = []
+    for start in range(0, len(demand), _BLOCK):
+        score = torch.log_softmax(demand[start : start + _BLOCK] @ words, dim=1)
+        for row, n in zip(score, range(start, len(demand)), strict=False):
+            past = asked.by_item.get(int(asked.item[n]), [])
+            count = Counter(_before(past, int(asked.time[n])))
+            seen = torch.tensor(list(count.values()), dtype=row.dtype)
+            row[torch.tensor(list(count), dtype=torch.int64)] += weight * seen.log1p()
+        found += score.topk(min(k, words.shape[1]), dim=1).indices.tolist()
+    return found
+
+
+def best_count_weight(
+    embeddings: Embeddings,
+    events: Events,
+    split: Split,
+    k: int = 3,
+    weights: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0),
+) -> float:
+    """The weight of `counted_answers` with the best recall@k on validation searches."""
+    asked = AskedTerms.of(events, split, "valid")
+    recall = {
+        weight: asked.recall(counted_answers(embeddings, asked, k, weight)).mean()
+        for weight in weights
+    }
+    return max(recall, key=lambda weight: recall[weight])
 
 
 def _before(past: Past, time: int) -> list[int]:

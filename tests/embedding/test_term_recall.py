@@ -9,7 +9,14 @@ import pytest
 
 import sargraph as sg
 from sargraph.core.errors import BadInputError
-from sargraph.embedding.term_recall import AskedTerms, simple_answers, term_recall
+from sargraph.embedding.model import embedding_model
+from sargraph.embedding.term_recall import (
+    AskedTerms,
+    best_count_weight,
+    counted_answers,
+    simple_answers,
+    term_recall,
+)
 from sargraph.events.events import Events
 from sargraph.events.split import TEST, TRAIN, Split
 
@@ -77,6 +84,29 @@ def test_the_virtual_query_stands_beside_them(log: tuple[Events, Split]) -> None
     columns = ["recall@1", "recall@3", "recall@5"]
     assert (np.diff(table[columns].to_numpy(), axis=1) >= 0).all()
     assert table.loc["virtual query", "recall@5"] > table.loc["popular", "recall@5"]
+
+
+def test_the_virtual_query_and_counts_are_the_loop(log: tuple[Events, Split]) -> None:
+    """log softmax + weight log(1 + n), a word at a time; only what came before is counted."""
+    events, split = log
+    graph = sg.build_graph(events, split)
+    embeddings = sg.train(graph, "uditsr", {"dim": 8, "num_epochs": 2})
+    asked = AskedTerms.of(events, split)
+    demand = embedding_model("uditsr").demand_from(embeddings, asked.user, asked.item, asked.time)
+    words, past = embeddings.vectors("term"), searches(events, split, TRAIN)
+    for n, given in enumerate(counted_answers(embeddings, asked, 4, 0.7)[:40]):
+        logit = words.astype(float) @ demand[n].astype(float)
+        score = logit - np.log(np.exp(logit).sum())
+        count = Counter(
+            w for t, _, i, ws in past if i == asked.item[n] and t < asked.time[n] for w in ws
+        )
+        score = [s + 0.7 * np.log(1 + count[w]) for w, s in enumerate(score)]
+        best = sorted(score, reverse=True)[:4]
+        assert [score[w] for w in given] == pytest.approx(best, abs=1e-4)
+    weight = best_count_weight(embeddings, events, split, weights=(0.5, 2.0))
+    assert weight in (0.5, 2.0)
+    table = term_recall(embeddings, events, split, count_weight=weight)
+    assert table.loc["virtual query and counts", "recall@3"] > table.loc["popular", "recall@3"]
 
 
 def test_a_part_without_searches_is_refused(log: tuple[Events, Split]) -> None:
