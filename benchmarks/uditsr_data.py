@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sargraph.core.rng import make_rng
 from sargraph.embedding.uditsr import UDITSR, TrainingBatch, UDITSRConfig
+from sargraph.embedding.uditsr_step import StepRows
 from sargraph.nn.edges import TranslationEdges
 from sargraph.testing.uditsr_plain import PlainUDITSR
 
@@ -68,7 +69,9 @@ class Fast:
 
     def loss(self, batch: TrainingBatch) -> Tensor:
         """Of one batch, the whole graph propagated."""
-        return self.model.losses(batch, self.model.propagate(self.world.edges)).total
+        rows = StepRows.of(batch, self.model)
+        vectors = self.model.vectors_of(rows, self.world.edges)
+        return self.model.losses_of(rows, *vectors).total
 
 
 class Plain:

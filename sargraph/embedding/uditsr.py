@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from sargraph.core.errors import BadInputError
 from sargraph.core.rng import torch_generator
 from sargraph.embedding.uditsr_config import UDITSRConfig
-from sargraph.embedding.uditsr_parts import intent_of, is_all, permutations
+from sargraph.embedding.uditsr_parts import check_terms, intent_of, is_all, permutations
 from sargraph.embedding.uditsr_step import StepRows, TrainingBatch, UDITSRLosses, UDITSRTables
 from sargraph.nn.contexts import Contexts, WordContexts
-from sargraph.nn.edges import TranslationEdges, check_rows
+from sargraph.nn.edges import EdgeMeans, TranslationEdges
 from sargraph.nn.intent import IntentTables, query_vector
 from sargraph.nn.loss import (
     bpr_loss,
@@ -24,6 +23,7 @@ from sargraph.nn.loss import (
     translation_contrast_loss,
 )
 from sargraph.nn.score import TripleScore
+from sargraph.nn.sparse import SparseMatrix
 from sargraph.nn.translation import TranslationPropagation, combine_layers, layer_weights
 
 __all__ = ["UDITSR", "TrainingBatch", "UDITSRConfig", "UDITSRLosses", "UDITSRTables"]
@@ -62,8 +62,8 @@ class UDITSR(nn.Module):
         item_terms: Int[Tensor, "items item_length"],
     ) -> None:
         super().__init__()
-        _check_terms("user_terms", user_terms, num_users, num_terms, config.mask_padding)
-        _check_terms("item_terms", item_terms, num_items, num_terms, config.mask_padding)
+        check_terms("user_terms", user_terms, num_users, num_terms, config.mask_padding)
+        check_terms("item_terms", item_terms, num_items, num_terms, config.mask_padding)
         dim = config.dim
         self.config = config
         self.user_embedding = nn.Embedding(num_users, dim)
@@ -133,25 +133,40 @@ class UDITSR(nn.Module):
         """
         intent = self.intent_tables(edges.contexts)
         weights = self.layer_weights()
-        user, item = combine_layers(self._layers(edges, intent, keep), weights)
+        user, item = combine_layers(
+            self.translation.run(*self._translated(edges, intent, keep)), weights
+        )
         return UDITSRTables(user=user, item=item, intent=intent)
 
     def layers(
         self, edges: TranslationEdges, keep: Bool[Tensor, " edges"] | None = None
     ) -> list[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
         """The (user, item) tables of every layer of `propagate`, raw embeddings first."""
-        return list(self._layers(edges, self.intent_tables(edges.contexts), keep))
+        given = self._translated(edges, self.intent_tables(edges.contexts), keep)
+        return list(self.translation.run(*given))
 
     def layer_weights(self) -> list[float]:
         """The weight of each layer in the final vectors, raw embeddings first."""
         return layer_weights(self.config.num_layers, normalise=self.config.normalise_layers)
 
-    def _layers(
+    def vectors_of(
+        self,
+        rows: StepRows,
+        edges: TranslationEdges,
+        keep: Bool[Tensor, " edges"] | None = None,
+    ) -> tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]:
+        """What `propagate` gives the users and items of a step; its last layer for them alone."""
+        given = self._translated(edges, self.intent_tables(edges.contexts), keep)
+        layers = self.translation.at((rows.users, rows.items), *given)
+        return combine_layers(layers, self.layer_weights())
+
+    def _translated(
         self, edges: TranslationEdges, intent: IntentTables, keep: Tensor | None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        demand = partial(self.intent.mean_demand, intent, edges.pair_context, edges.pair_item)
+    ) -> tuple[EdgeMeans, Tensor, Tensor, Callable[[SparseMatrix], Tensor], Tensor]:
+        """What the translation over the kept edges reads."""
         user, item = self.user_embedding.weight, self.item_embedding.weight
-        return self.translation(edges, user, item, demand, self.term_embedding.weight, keep)
+        demand = partial(self.intent.mean_demand, intent, edges.pair_context, edges.pair_item)
+        return edges.means(user.dtype, keep), user, item, demand, self.term_embedding.weight
 
     def edge_intent(self, edges: TranslationEdges) -> Float[Tensor, "edges dim"]:
         """q_e of every edge: the real query on a search edge, the virtual one otherwise."""
@@ -281,9 +296,3 @@ class UDITSR(nn.Module):
             hidden = hidden + network.project_query(intent[rows])
             scores = scores.index_put((rows,), network.finish(hidden))
         return scores
-
-
-def _check_terms(name: str, terms: Tensor, num_rows: int, num_terms: int, padding: bool) -> None:
-    if len(terms) != num_rows:
-        raise BadInputError(f"{name}: got {len(terms)} rows, expected {num_rows}; one for each")
-    check_rows(name, terms, num_terms, padding=padding)

@@ -109,9 +109,10 @@ class UDITSRModel(EmbeddingModel):
             keep = edges.outside(edges.user[batch.window], edges.item[batch.window])
         if self._sampled is not None:
             return self._sampled(self.module, rows, None if keep is None else ~keep)
+        if self.config.propagation == "full":
+            return self.module.vectors_of(rows, edges, keep)
         tables = self.module.propagate(edges, keep)
-        if self.config.propagation == "stale":
-            self._stale.keep(self.module, tables)
+        self._stale.keep(self.module, tables)
         return tables.user[rows.users], tables.item[rows.items]
 
     def tables(self) -> dict[str, FloatArray]:

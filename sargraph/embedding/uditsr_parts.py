@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sargraph.core.errors import BadInputError
 from sargraph.core.rng import torch_generator
 from sargraph.embedding.uditsr_config import UDITSRConfig
 from sargraph.nn.contexts import Contexts
+from sargraph.nn.edges import check_rows
 from sargraph.nn.intent import DemandIntent
 from sargraph.nn.plain_intent import PlainIntent
 from sargraph.nn.timed_intent import TimedIntent
@@ -41,3 +43,10 @@ def is_all(contexts: Contexts, num_users: int) -> bool:
     if len(contexts) != num_users:
         return False
     return torch.equal(contexts.user, torch.arange(num_users, device=contexts.user.device))
+
+
+def check_terms(name: str, terms: Tensor, num_rows: int, num_terms: int, padding: bool) -> None:
+    """Raise BadInputError unless each node has its row of words, and all lie in the table."""
+    if len(terms) != num_rows:
+        raise BadInputError(f"{name}: got {len(terms)} rows, expected {num_rows}; one for each")
+    check_rows(name, terms, num_terms, padding=padding)

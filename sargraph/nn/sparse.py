@@ -91,6 +91,18 @@ class SparseMatrix:
         product: Tensor = _MatMul.apply(self.csr, self.transposed, dense)
         return product
 
+    def rows(self, rows: Int[Tensor, " some_rows"]) -> SparseMatrix:
+        """Some rows as a matrix; cost O(their entries log their entries + columns)."""
+        offsets = self.csr.crow_indices().long()
+        length = offsets[rows + 1] - offsets[rows]
+        start = offsets[rows] - length.cumsum(0) + length
+        entry = torch.arange(int(length.sum()), device=rows.device)
+        entry += start.repeat_interleave(length)
+        row = torch.arange(len(rows), device=rows.device).repeat_interleave(length)
+        column = self.csr.col_indices()[entry].long()
+        pattern = SparsePattern.build(row, column, len(rows), self.csr.shape[1])
+        return pattern.weighted(self.csr.values()[entry])
+
     def row_sums(self) -> Float[Tensor, " rows"]:
         """The sum of each row's entries."""
         ones = self.csr.values().new_ones(self.csr.shape[1], 1)

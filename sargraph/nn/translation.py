@@ -111,14 +111,59 @@ class TranslationPropagation(nn.Module):
         words: Float[Tensor, "terms dim"],
     ) -> Iterator[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
         """The same from the matrices of the means."""
-        mean = demand(means.pairs).add_(means.terms.matmul(words))
-        user_demand, item_demand = mean.split([len(user), len(item)])
-        yield user, item
+        tables, demands = (user, item), _demands(means, (user, item), demand, words)
+        yield tables
         for _ in range(self.num_layers):
-            next_user = self.to_user.fused(item, means.to_user, user_demand)
-            item = self.to_item.fused(user, means.to_item, item_demand)
-            user = next_user
-            yield user, item
+            tables = self._layer((means.to_user, means.to_item), tables, demands)
+            yield tables
+
+    def at(
+        self,
+        rows: tuple[Int[Tensor, " some_users"], Int[Tensor, " some_items"]],
+        means: EdgeMeans,
+        user: Float[Tensor, "users dim"],
+        item: Float[Tensor, "items dim"],
+        demand: Callable[[SparseMatrix], Float[Tensor, "nodes dim"]],
+        words: Float[Tensor, "terms dim"],
+    ) -> Iterator[tuple[Float[Tensor, "some_users dim"], Float[Tensor, "some_items dim"]]]:
+        """The layers of `run` at these users and items; the last one is made for them alone.
+
+        Cost: that of one layer less, plus sorting the edges of the given nodes.
+        """
+        tables, demands = (user, item), _demands(means, (user, item), demand, words)
+        for _ in range(self.num_layers - 1):
+            yield _gathered(tables, rows)
+            tables = self._layer((means.to_user, means.to_item), tables, demands)
+        yield _gathered(tables, rows)
+        if self.num_layers > 0:
+            matrices = means.to_user.rows(rows[0]), means.to_item.rows(rows[1])
+            yield self._layer(matrices, tables, _gathered(demands, rows))
+
+    def _layer(
+        self,
+        matrices: tuple[SparseMatrix, SparseMatrix],
+        tables: tuple[Tensor, Tensor],
+        demands: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Both sides of the next layer, from the one before."""
+        user = self.to_user.fused(tables[1], matrices[0], demands[0])
+        return user, self.to_item.fused(tables[0], matrices[1], demands[1])
+
+
+def _demands(
+    means: EdgeMeans,
+    tables: tuple[Tensor, Tensor],
+    demand: Callable[[SparseMatrix], Tensor],
+    words: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The mean demand over the edges of each user and of each item."""
+    mean = demand(means.pairs).add_(means.terms.matmul(words))
+    user, item = mean.split([len(table) for table in tables])
+    return user, item
+
+
+def _gathered(tables: tuple[Tensor, Tensor], rows: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return tables[0].index_select(0, rows[0]), tables[1].index_select(0, rows[1])
 
 
 def layer_weights(num_layers: int, normalise: bool) -> list[float]:

@@ -63,6 +63,17 @@ def test_sampling_every_edge_is_the_full_propagation(graph: Graph, hidden: bool,
     torch.testing.assert_close(item, tables.item[rows.items])
 
 
+@pytest.mark.parametrize("kind", ["generated", "timed"])
+def test_a_full_step_reads_the_rows_of_the_full_propagation(graph: Graph, kind: str) -> None:
+    model = model_of(graph, virtual_query=kind)
+    batch, rows, _ = some_rows(model)
+    keep = model.data.edges.outside(batch.user, batch.item)
+    user, item = model.module.vectors_of(rows, model.data.edges, keep)
+    tables = model.module.propagate(model.data.edges, keep)
+    torch.testing.assert_close(user, tables.user[rows.users])
+    torch.testing.assert_close(item, tables.item[rows.items])
+
+
 def test_sampled_vectors_are_right_on_average(graph: Graph) -> None:
     model = model_of(graph, num_layers=1)
     _, rows, _ = some_rows(model)

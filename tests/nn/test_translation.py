@@ -125,6 +125,31 @@ def test_propagation_gradients_are_right() -> None:
     assert torch.autograd.gradcheck(final, tables)
 
 
+@pytest.mark.parametrize("num_layers", [0, 1, 3])
+def test_layers_at_some_nodes_are_rows_of_all_layers(num_layers: int) -> None:
+    edges = random_edges(40)
+    tables = [t.requires_grad_() for t in random_tables(edges)]
+    user, item, pairs, words = tables
+    keep = torch.rand(40, generator=torch.Generator().manual_seed(3)) < 0.6
+    rows = torch.tensor([4, 0, 2]), torch.tensor([3, 5])
+    propagation = TranslationPropagation(num_layers)
+    means = edges.means(torch.double, keep)
+    found = list(propagation.at(rows, means, user, item, lambda m: m.matmul(pairs), words))
+    whole = run(propagation, edges, *tables, keep)
+    expected = [(of_user[rows[0]], of_item[rows[1]]) for of_user, of_item in whole]
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn(5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(5))
+    ours, theirs = (
+        torch.autograd.grad(
+            sum((torch.cat(layer) * weight).sum() for layer in layers), tables, allow_unused=True
+        )
+        for layers in (found, expected)
+    )
+    torch.testing.assert_close(
+        *([0 if each is None else each for each in grads] for grads in (ours, theirs))
+    )
+
+
 def test_left_out_edges_change_the_mean_as_if_they_never_were() -> None:
     edges = random_edges(30)
     user, item, pairs, words = random_tables(edges)
@@ -176,6 +201,17 @@ def test_layer_weights() -> None:
     user, item = combine_layers(layers, [1.0, 0.5])
     assert user.tolist() == [[3.0], [3.0]] and item.tolist() == [[1.0], [1.0], [1.0]]
     assert layers[0][0].tolist() == [[1.0], [1.0]]  # what was given stays as it was
+
+
+def test_rows_of_a_sparse_matrix_are_a_matrix_of_their_own() -> None:
+    row, column = torch.tensor([2, 0, 2, 2]), torch.tensor([1, 0, 1, 3])  # (2, 1) twice
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0]).double()
+    matrix = SparsePattern.build(row, column, 3, 4).weighted(weight)
+    x = torch.randn(4, 2, dtype=torch.double, requires_grad=True)
+    rows = torch.tensor([2, 1, 2, 0])
+    torch.testing.assert_close(matrix.rows(rows).matmul(x), matrix.matmul(x)[rows])
+    assert torch.autograd.gradcheck(matrix.rows(rows).matmul, x)
+    assert matrix.rows(rows[:0]).matmul(x).shape == (0, 2)
 
 
 def test_sparse_product_is_the_dense_one_both_ways() -> None:
