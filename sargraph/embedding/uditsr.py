@@ -134,7 +134,7 @@ class UDITSR(nn.Module):
         intent = self.intent_tables(edges.contexts)
         weights = self.layer_weights()
         user, item = combine_layers(
-            self.translation.run(*self._translated(edges, intent, keep)), weights
+            self.translation(*self._translated(edges, intent, keep)), weights
         )
         return UDITSRTables(user=user, item=item, intent=intent)
 
@@ -143,7 +143,7 @@ class UDITSR(nn.Module):
     ) -> list[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
         """The (user, item) tables of every layer of `propagate`, raw embeddings first."""
         given = self._translated(edges, self.intent_tables(edges.contexts), keep)
-        return list(self.translation.run(*given))
+        return list(self.translation(*given))
 
     def layer_weights(self) -> list[float]:
         """The weight of each layer in the final vectors, raw embeddings first."""

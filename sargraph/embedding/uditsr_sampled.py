@@ -76,7 +76,7 @@ class SampledPropagation:
             module.user_embedding(contexts.user), module.item_embedding(asked),
             module.term_embedding.weight, contexts, module.item_terms[asked],
         )  # fmt: skip
-        layers = module.translation.run(
+        layers = module.translation(
             means, module.user_embedding(users), module.item_embedding(items),
             lambda matrix: module.intent.mean_demand(tables, of_pair, item_place, matrix),
             module.term_embedding.weight,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from sargraph.nn.edges import EdgeMeans, TranslationEdges
+from sargraph.nn.edges import EdgeMeans
 from sargraph.nn.sparse import SparseMatrix
 
 
@@ -87,30 +87,17 @@ class TranslationPropagation(nn.Module):
 
     def forward(
         self,
-        edges: TranslationEdges,
-        user: Float[Tensor, "users dim"],
-        item: Float[Tensor, "items dim"],
-        demand: Callable[[SparseMatrix], Float[Tensor, "nodes dim"]],
-        words: Float[Tensor, "terms dim"],
-        keep: Bool[Tensor, " edges"] | None = None,
-    ) -> Iterator[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
-        """The (user, item) tables of one layer after another, the given ones first.
-
-        `demand(matrix)` is `matrix @ q~` for a matrix [users + items, unique recommendation pairs
-        of `edges`], `words` holds the vectors whose sums are the real queries; only edges where
-        `keep` is True carry messages.
-        """
-        return self.run(edges.means(user.dtype, keep), user, item, demand, words)
-
-    def run(
-        self,
         means: EdgeMeans,
         user: Float[Tensor, "users dim"],
         item: Float[Tensor, "items dim"],
         demand: Callable[[SparseMatrix], Float[Tensor, "nodes dim"]],
         words: Float[Tensor, "terms dim"],
     ) -> Iterator[tuple[Float[Tensor, "users dim"], Float[Tensor, "items dim"]]]:
-        """The same from the matrices of the means."""
+        """The (user, item) tables of one layer after another, the given ones first.
+
+        `demand(matrix)` is `matrix @ q~` for a matrix [users + items, unique recommendation pairs],
+        `words` holds the vectors whose sums are the real queries.
+        """
         tables, demands = (user, item), _demands(means, (user, item), demand, words)
         yield tables
         for _ in range(self.num_layers):
@@ -126,7 +113,7 @@ class TranslationPropagation(nn.Module):
         demand: Callable[[SparseMatrix], Float[Tensor, "nodes dim"]],
         words: Float[Tensor, "terms dim"],
     ) -> Iterator[tuple[Float[Tensor, "some_users dim"], Float[Tensor, "some_items dim"]]]:
-        """The layers of `run` at these users and items; the last one is made for them alone.
+        """The layers of `forward` at these users and items; the last one is made for them alone.
 
         Cost: that of one layer less, plus sorting the edges of the given nodes.
         """

@@ -43,7 +43,8 @@ def run(
 ) -> list[tuple[Tensor, Tensor]]:
     """All layers, from the demand of every pair."""
     user, item, demand, words, *keep = inputs
-    return list(propagation(edges, user, item, lambda m: m.matmul(demand), words, *keep))
+    means = edges.means(torch.double, *keep)
+    return list(propagation(means, user, item, lambda m: m.matmul(demand), words))
 
 
 def edge_demand(edges: TranslationEdges, demand: Tensor, words: Tensor) -> Tensor:
