@@ -4,13 +4,13 @@
         [--passes N]
 
 Last.fm ($SARGRAPH_DATA), or a simulated log, for as many random users as make so many edges (by
-default 30,000). The same model is trained by exact steps (the whole graph propagated for every 256 rows, as published)
-and by the default strategy (`UDITSRTraining`), both tuned over the same learning rates on the first
-seed, each run at most so many passes, stopped after five validations without a new best. Quality is
-hit@5 of validation targets among 99 sampled negatives (mean of search and recommendation), after
-every pass. The time of a run is its training's CPU seconds until it first reaches the target: the
-lower of the two strategies' best values of the seed. The plain path's time is the number of exact
-steps times its measured milliseconds per step on the same graph.
+default 30,000). The same model is trained by exact steps (the whole graph propagated for every 256
+rows, as published) and by the default strategy (`UDITSRTraining`), both tuned over the same
+learning rates on the first seed, each run at most so many passes, stopped after five validations
+without a new best. Quality is hit@5 of validation targets among 99 sampled negatives (mean of
+search and recommendation), after every pass. The time of a run is its training's CPU seconds until
+it first reaches the target: the lower of the two strategies' best values of the seed. The plain
+path's time is the number of exact steps times its measured milliseconds per step on the same graph.
 """
 
 from __future__ import annotations
