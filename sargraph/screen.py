@@ -25,7 +25,8 @@ def guarded(command: Callable[[], Any]) -> None:
 
     1 = the work failed, 2 = wrong arguments or bad input. `SARGRAPH_DEBUG=1` shows the traceback.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("sargraph").setLevel(logging.INFO)  # what libraries load is no one's news
     try:
         command()
     except SargraphError as error:

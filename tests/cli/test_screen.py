@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -29,6 +31,22 @@ def test_a_failure_is_one_line_and_a_status(error, status, capsys):
     printed = capsys.readouterr().err
     assert stop.value.code == status
     assert printed.startswith("error: ") and printed.count("\n") == 1
+
+
+def test_only_our_own_progress_is_printed():
+    code = """if True:
+        import logging
+        from sargraph import screen
+
+        def work():
+            logging.getLogger("library.loader").info("loading with AVX2")
+            logging.getLogger("library.loader").warning("file is old")
+            logging.getLogger("sargraph").info("pass 1 of 3")
+
+        screen.guarded(work)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "file is old\npass 1 of 3\n"
 
 
 def test_numbers_are_readable(capsys):
