@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sargraph.events.reading.recipe_fields import TimeColumn
 
 if TYPE_CHECKING:  # recipe.py asks this file, so it cannot be imported here
-    from sargraph.events.recipe import Lookup, Recipe, Table
+    from sargraph.events.recipe import Lookup, Recipe, Table, Thin
 
 
 def contradiction(recipe: Recipe) -> str | None:
@@ -29,11 +29,24 @@ def _all(recipe: Recipe) -> Iterator[str]:
         yield from (f"lookup '{lookup.file}': {fault}" for fault in _of_lookup(lookup))
     if recipe.derive and not any(lookup.terms for lookup in recipe.lookups):
         yield "[derive] needs a lookup of items with terms"
+    if recipe.thin and recipe.thin.max_items:
+        yield from _of_thin(recipe.thin, recipe.core.min_user_items)
     cuts = recipe.split.cuts
     if cuts and recipe.split.kind != "global_time":
         yield "[split] `cuts` are times of kind = 'global_time'; leave one of the two out"
     if cuts and cuts[0] > cuts[1]:
         yield f"[split] `cuts` are (validation, test), got {list(cuts)}; the first must come first"
+
+
+def _of_thin(thin: Thin, core_items: int) -> Iterator[str]:
+    most = thin.max_items
+    if thin.min_items > most:
+        yield f"[thin] min_items = {thin.min_items} is above max_items = {most}; no user can stay"
+    if core_items > most:
+        yield (
+            f"[thin] max_items = {most} is below min_user_items = {core_items} of [core]; no user "
+            "can stay"
+        )
 
 
 def _of_source(table: Table) -> Iterator[str]:

@@ -24,6 +24,7 @@ from sargraph.events.reading.raw import RawTable, open_raw
 from sargraph.events.reading.report import about_ids, report_of
 from sargraph.events.reading.report_page import report_page
 from sargraph.events.reading.rows import read_rows
+from sargraph.events.reading.thin import thin_out
 from sargraph.events.reading.workspace import Workspace, workspace
 from sargraph.events.recipe import Recipe, Table, read_recipe
 from sargraph.events.transitions import transitions_of
@@ -43,11 +44,12 @@ def ingest(
     """Read the raw logs in folder `source` by a recipe; with `out` also write the artefact.
 
     `recipe` is a shipped name, a path, or a recipe; `overrides` are `section.key=value` texts.
-    `seed` draws derived queries. `now` (ms since 1970; default: the clock) judges future times.
-    `memory_limit` bounds DuckDB's share of the memory, `threads` its threads (0 = all cores);
-    neither changes a byte of the result. Every source row has one fate: used, merged, filtered or
-    quarantined; `report` counts them per file. The artefact also holds `fates.parquet` (every row
-    that was not used), `quarantine.parquet`, `transitions.parquet` and `ingest_report.html`.
+    `seed` draws derived queries and thinned choices. `now` (ms since 1970; default: the clock)
+    judges future times. `memory_limit` bounds DuckDB's share of the memory, `threads` its threads
+    (0 = all cores); neither changes a byte of the result. Every source row has one fate: used,
+    merged, filtered or quarantined; `report` counts them per file. The artefact also holds
+    `fates.parquet` (every row that was not used), `quarantine.parquet`, `transitions.parquet` and
+    `ingest_report.html`.
     Raises RecipeError, DataError, ConfigError, ArtifactError. Cost: near-linear time, some 100
     bytes of memory per row.
     """
@@ -91,6 +93,8 @@ def _read(work: Workspace, recipe: Recipe, folder: Path, seed: int, now: int) ->
     log = unite(parts)
     settle_duplicates(log, recipe.duplicates, work.ledger)
     busy = cap_users(log, recipe.max_user_events, work.ledger)
+    if recipe.thin:
+        thin_out(log, recipe.thin, work.ledger, seed)
     keep_core(log, recipe.core, work.ledger)
     if len(log) == 0:
         fates = work.ledger.totals()

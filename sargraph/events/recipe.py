@@ -109,6 +109,18 @@ class Lookup(FileSource):
     """The file may be absent; the report says so."""
 
 
+class Thin(Config):
+    """A dense log made sparse, to study users of whom little is known; before `core`."""
+
+    share: float = Field(1.0, gt=0, le=1)
+    """Seeded share of the choices that stay, in search and recommendation; a smaller share keeps
+    some of what a larger one keeps."""
+    min_items: int = Field(0, ge=0)
+    """Fewest distinct items that a user chose, after thinning."""
+    max_items: int = Field(0, ge=0)
+    """Most of them; 0 = no bound."""
+
+
 class Core(Config):
     """Rare things left out: terms first, then users and items until nothing changes."""
 
@@ -153,6 +165,8 @@ class Recipe(Config):
     """The logs; events of equal time keep this order."""
     lookups: tuple[Lookup, ...] = ()
     """Names and texts."""
+    thin: Thin | None = None
+    """Choices left out by chance, and users by how much they chose."""
     core: Core = Core.model_validate({})
     """Rare things left out."""
     derive: Derive | None = None
