@@ -134,20 +134,23 @@ class Questions:
 class Remembered:
     """A scorer that keeps its answers, so that a second protocol on the same candidates is free.
 
-    Memory: at most `MAX_REMEMBERED` scores of full rankings; further ones are asked for again.
+    `of_lists`: answers about lists of each request's own (sampled candidates) are kept as well.
+    Memory: at most `MAX_REMEMBERED` scores; further ones are asked for again.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Scorer, *, of_lists: bool = False) -> None:
         self.name = scorer.name
         self._scorer = scorer
+        self._of_lists = of_lists
         self._answers: dict[bytes, FloatArray] = {}
         self._size = 0
 
     def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
         """The scores of the wrapped scorer."""
-        if candidates.strides[0] != 0:  # sampled candidates are asked for once
+        is_shared = candidates.strides[0] == 0
+        if not is_shared and not self._of_lists:  # judging asks for sampled candidates once
             return self._scorer.score(requests, candidates)
-        key = requests.event.tobytes() + candidates[0].tobytes()
+        key = requests.event.tobytes() + (candidates[0] if is_shared else candidates).tobytes()
         if key in self._answers:
             return self._answers[key]
         scores = self._scorer.score(requests, candidates)

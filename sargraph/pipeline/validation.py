@@ -37,5 +37,7 @@ def validator(
     )  # fmt: skip
     found = validation_ndcg(events, split, tasks, protocol)
     if found is None:
-        log.warning("no validation request of %s: trained to the end", " or ".join(tasks))
+        log.warning(
+            "no validation request of %s: nothing is stopped or chosen by it", " or ".join(tasks)
+        )
     return found

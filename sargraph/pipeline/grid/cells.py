@@ -53,7 +53,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Judged:
-    """A finished cell: its results, what it cost and how the training went."""
+    """A finished cell: its results, what it cost and how the training went.
+
+    `model_path`: the trained model that gave the results; None where a mix of two did.
+    """
 
     cell: Cell
     results: tuple[Result, ...]
@@ -108,11 +111,10 @@ def _judged(config: GridConfig, cell: Cell, data: DataSet, store: Store) -> Judg
     if found is not None:
         return found
     store.sweep(path)
-    arm = arm_of(config, cell.model, cell.seed, data, store)
+    arm = arm_of(config, cell.model, cell.seed, data, store, cell.tasks)
     results, cost = measured(lambda: _judge(config, cell, data, arm))
     about = {"cell": cell.inputs(config, data), "training": arm.training,
-             "model": arm.path.name if arm.path else None,
-             "model_hash": _hash_of_model(arm.path)}  # fmt: skip
+             **_named("model", arm.path), **_named("added", arm.added)}  # fmt: skip
 
     def save(path: Path) -> Judged | None:
         parents = {"events": data.content_hash}
@@ -134,7 +136,7 @@ def _judged(config: GridConfig, cell: Cell, data: DataSet, store: Store) -> Judg
 def _judge(config: GridConfig, cell: Cell, data: DataSet, arm: Arm) -> list[Result]:
     results = []
     for task in cell.tasks:
-        scorer = remembered(arm.scorer)
+        scorer = remembered(arm.scorer_for(task))
         for protocol in protocols_for(config, cell.model, cell.data, task):
             questions = data.asking.questions(task, protocol)
             if len(questions):
@@ -143,15 +145,24 @@ def _judge(config: GridConfig, cell: Cell, data: DataSet, arm: Arm) -> list[Resu
 
 
 def is_finished(config: GridConfig, cell: Cell, about: dict[str, Any], store: Store) -> bool:
-    """False where a stored cell's training may go on, or its model was trained on since."""
+    """False where a stored cell's training may go on, or a model of it was trained on since."""
     if is_cut_short(about["training"], config, cell.model):
         return False
-    path = store.folder / about["model"] if about["model"] else None
-    return path is None or not is_artifact(path) or _hash_of_model(path) == about.get("model_hash")
+    for role in ("model", "added"):
+        path = store.folder / about[role] if about.get(role) else None
+        if path and is_artifact(path) and _hash_of_model(path) != about.get(f"{role}_hash"):
+            return False
+    return True
 
 
-def _hash_of_model(path: Path | None) -> str | None:
-    return read_manifest(path, verify=False).content_hash if path else None
+def _named(role: str, path: Path | None) -> dict[str, str | None]:
+    """The trained model of a cell, and which training of it was judged."""
+    name, mark = (path.name, _hash_of_model(path)) if path else (None, None)
+    return {role: name, f"{role}_hash": mark}
+
+
+def _hash_of_model(path: Path) -> str:
+    return read_manifest(path, verify=False).content_hash
 
 
 def _load(config: GridConfig, cell: Cell, path: Path, store: Store) -> Judged | None:
@@ -161,10 +172,11 @@ def _load(config: GridConfig, cell: Cell, path: Path, store: Store) -> Judged | 
         return None
     label = config.label(cell.model)
     results = load_results(path / JUDGEMENTS) if (path / JUDGEMENTS).is_dir() else ()
+    is_whole = about["model"] and not config.models[cell.model].add
     return Judged(
         cell=cell,
         results=tuple(replace(result, model=label) for result in results),
         cost=read_cost(path / COST),
         training=about["training"],
-        model_path=store.folder / about["model"] if about["model"] else None,
+        model_path=store.folder / about["model"] if is_whole else None,
     )

@@ -30,7 +30,8 @@ def _check_names(config: GridConfig, where: str) -> None:
     models, data = config.models, config.data
     for name, part in models.items():
         _known(part.data, data, f"{where}: models.{name}.data")
-        _known([part.init] if part.init else [], models, f"{where}: models.{name}.init")
+        for key, other in (("init", part.init), ("add", part.add)):
+            _known([other] if other else [], models, f"{where}: models.{name}.{key}")
     for number, judged in enumerate(config.protocols):
         _known(judged.data, data, f"{where}: protocols.{number}.data")
     _known(config.claims.baseline.values(), models, f"{where}: claims.baseline")

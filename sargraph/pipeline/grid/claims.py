@@ -15,7 +15,7 @@ from sargraph.evaluation.summary import Row, frame_of
 from sargraph.evaluation.verdicts import VERDICT_COLUMNS, correct_together, verdict_row
 from sargraph.pipeline.grid.cells import LeftOut
 from sargraph.pipeline.grid.config import Claim, GridConfig
-from sargraph.pipeline.grid.kinds import is_seeded, protocols_for
+from sargraph.pipeline.grid.kinds import is_learned, protocols_for
 from sargraph.pipeline.questions import TASKS
 
 COLUMNS = {"data": str, **VERDICT_COLUMNS}
@@ -77,7 +77,7 @@ def corrected(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def with_seeds_named(config: GridConfig, verdicts: pd.DataFrame) -> pd.DataFrame:
     """The verdicts with a reason where a model that learns from chance has under five seeds."""
     found = verdicts.copy()
-    learned = {config.label(n) for n, part in config.models.items() if is_seeded(part.model)}
+    learned = {config.label(name) for name in config.models if is_learned(config, name)}
     for place, row in enumerate(found.to_dict("records")):
         pairs = ((row["model"], row["seeds"]), (row["baseline"], row["baseline_seeds"]))
         seeds = min((int(count) for name, count in pairs if name in learned), default=SEEDS)

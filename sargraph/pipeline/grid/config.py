@@ -69,6 +69,8 @@ class ModelPart(Config):
     """Embedding model of this grid that starts a sequence model's tables; empty = random."""
     init_from: Literal["graph", "earlier", "crossfit"] = "graph"
     """Whether the graph of `init` holds the targets of this model's loss, see `init_embeddings`."""
+    add: str = ""
+    """Another model of this grid whose scores are added with a weight learned on validation."""
     graph: GraphConfig = GraphConfig()
     """How events become the graph of an embedding model."""
     anchor: bool = False

@@ -79,6 +79,7 @@ def facts_of_cell(config: GridConfig, judged: Judged) -> CellFacts:
     note = time_note(training)
     if not note and judged.cost.cpu > limit:
         note = f"took {judged.cost.cpu / 60:.1f} of {limit / 60:g} processor minutes"
+    note = "; ".join(filter(None, [note, _added_note(config, cell.model, training)]))
     return CellFacts(
         data=cell.data,
         model=cell.model,
@@ -113,7 +114,20 @@ def facts_of_data(data: DataSet) -> DataFacts:
     )
 
 
+def _added_note(config: GridConfig, model: str, training: dict[str, Any]) -> str:
+    """With what weight another model's scores were added; empty where none were."""
+    weights = training.get("added_weight", {})
+    if not weights:
+        return ""
+    untuned = training.get("added_untuned", [])
+    texts = (
+        f"{weight:g} in {task}{' (no validation request)' if task in untuned else ''}"
+        for task, weight in weights.items()
+    )
+    return f"weight of {config.label(config.models[model].add)}: {', '.join(texts)}"
+
+
 def _epochs(training: dict[str, object]) -> str:
-    if not training:
+    if "epochs" not in training:
         return ""
     return f"{training.get('epochs')}, best {training.get('best_epoch')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def _start(config: GridConfig, part: ModelPart, seed: int, data: DataSet, store:
     return held_back(
         part.init_from, other, inputs, seed, data, store,
         settings={**other.config, "max_seconds": time_limit(config, part.init)},
-        validate=_validator(config, other, data),
+        validate=validator_for(config, data, _validated(other)),
         is_short=lambda training: is_cut_short(training, config, part.init),
     )  # fmt: skip
 
@@ -154,17 +154,18 @@ class _Training:
         return {"seed": self.seed, "checkpoint": self.checkpoint, "resume": True}
 
     def _validate(self) -> Callable[[Scorer], float] | None:
-        return _validator(self.config, self.part, self.data)
+        return validator_for(self.config, self.data, _validated(self.part))
 
 
-def _validator(
-    config: GridConfig, part: ModelPart, data: DataSet
+def validator_for(
+    config: GridConfig, data: DataSet, tasks: Sequence[Task]
 ) -> Callable[[Scorer], float] | None:
+    """The grid's validation on these tasks, the same requests for every model and seed."""
     settings = EvaluateStage(
         validation_requests=config.validation_requests,
         validation_candidates=config.validation_candidates,
     )
-    return validator(data.events, data.split, settings, 0, _validated(part))
+    return validator(data.events, data.split, settings, 0, tasks)
 
 
 def _finished(

@@ -16,7 +16,7 @@ from sargraph.evaluation.baselines.registry import BASELINES
 from sargraph.evaluation.protocol import Protocol
 from sargraph.events.events import Events
 from sargraph.events.split import Split
-from sargraph.pipeline.grid.config import GridConfig
+from sargraph.pipeline.grid.config import GridConfig, ModelPart
 from sargraph.pipeline.grid.slate_arms import SLATE_BASELINES
 from sargraph.sequence.model import SEQUENCE_MODELS, sequence_family
 
@@ -45,6 +45,17 @@ def kind_of(model: str) -> Kind:
 def is_seeded(model: str) -> bool:
     """True where another seed gives another model."""
     return model in _SEEDED or kind_of(model) in ("embedding", "sequence")
+
+
+def parts_of(config: GridConfig, name: str) -> list[ModelPart]:
+    """A model of the grid and, where it adds one, that one."""
+    part = config.models[name]
+    return [part, *([config.models[part.add]] if part.add else [])]
+
+
+def is_learned(config: GridConfig, name: str) -> bool:
+    """True where another seed gives another model of the grid, itself or what it adds."""
+    return any(is_seeded(part.model) for part in parts_of(config, name))
 
 
 def refusal(model: str, events: Events, split: Split, settings: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from sargraph.evaluation.metrics import metric_names
 from sargraph.graph.build import GraphConfig
 from sargraph.pipeline.grid.claims import Case, cases_of, claims_of
 from sargraph.pipeline.grid.config import GridConfig, ModelPart
-from sargraph.pipeline.grid.kinds import kind_of
+from sargraph.pipeline.grid.kinds import kind_of, parts_of
 from sargraph.pipeline.grid.slate_arms import check_slate_settings
 from sargraph.pipeline.questions import TASKS
 from sargraph.sequence.model import sequence_family
@@ -20,6 +20,7 @@ def check_models(config: GridConfig) -> None:
     for name, part in config.models.items():
         _check_settings(name, part)
         _check_start(config, name, part)
+        _check_added(config, name, part)
     _check_protocols(config)
     _check_claims(config)
 
@@ -52,6 +53,28 @@ def _check_start(config: GridConfig, name: str, part: ModelPart) -> None:
     other = config.models[part.init].model
     if kind_of(other) != "embedding":
         raise ConfigError(f"models.{name}: init is '{other}', expected an embedding model")
+
+
+def _check_added(config: GridConfig, name: str, part: ModelPart) -> None:
+    """What is added is another model, alone, of the same data, that can rank the catalogue."""
+    if not part.add:
+        return
+    other = config.models[part.add]
+    if part.add == name or other.add:
+        why = "that is itself" if part.add == name else f"which adds '{other.add}' itself"
+        raise ConfigError(f"models.{name}: add is '{part.add}', {why}; name a model without `add`")
+    for each in parts_of(config, name):
+        if kind_of(each.model) == "slate":
+            raise ConfigError(
+                f"models.{name}: got add, but '{each.model}' knows only what was shown; "
+                "mix models that rank the whole catalogue"
+            )
+    missing = sorted(set(part.data or config.data) - set(other.data or config.data))
+    if missing:
+        raise ConfigError(
+            f"models.{name}: add is '{part.add}', which is not for data '{missing[0]}'; "
+            "give both the same `data`"
+        )
 
 
 def _check_protocols(config: GridConfig) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from sargraph.core.errors import ArtifactError, ConfigError
 from sargraph.pipeline.grid.cells import KIND, Cell, LeftOut, is_finished
 from sargraph.pipeline.grid.config import GridConfig
 from sargraph.pipeline.grid.data import DataSet
-from sargraph.pipeline.grid.kinds import is_seeded, protocols_for, refusal
+from sargraph.pipeline.grid.kinds import is_learned, parts_of, protocols_for, refusal
 from sargraph.pipeline.grid.store import COST, Store, read_cost
 from sargraph.pipeline.questions import Task
 
@@ -86,7 +86,7 @@ def plan_grid(config: GridConfig, datasets: Sequence[DataSet], store: Store) -> 
 def seeds_of(config: GridConfig, model: str) -> tuple[int, ...]:
     """The seeds of a model: its own, those of the claims, those of the grid, or one."""
     part, claims = config.models[model], config.claims
-    if not is_seeded(part.model):
+    if not is_learned(config, model):
         return (part.seeds or config.seeds)[:1]
     if part.seeds:
         return part.seeds
@@ -110,15 +110,20 @@ def _tasks_of(config: GridConfig, model: str, data: DataSet) -> tuple[tuple[Task
         return None, ""
     if part.tasks and not tasks:
         return None, f"its protocols find no requests of {' or '.join(asked)}"
-    return tasks, refusal(part.model, data.events, data.split, part.config)
+    whys = (
+        refusal(each.model, data.events, data.split, each.config)
+        for each in parts_of(config, model)
+    )
+    return tasks, next(filter(None, whys), "")
 
 
 def _planned(config: GridConfig, cell: Cell, data: DataSet, store: Store, kin: _Kin) -> Planned:
     path = cell.path(config, data, store)
     if store.is_there(path) and _is_finished(config, cell, path, store):
         return Planned(cell, True, 0.0, "there")
-    part = config.models[cell.model]
-    known = kin.seconds(part.model, part.config, data.content_hash)
+    parts = parts_of(config, cell.model)
+    name, settings = _kin_name(part.model for part in parts), [part.config for part in parts]
+    known = kin.seconds(name, settings, data.content_hash)
     if known is None:
         return Planned(cell, False, config.seconds(cell.model) / 60, "ceiling")
     return Planned(cell, False, known / 60, "kin")
@@ -129,6 +134,11 @@ def _is_finished(config: GridConfig, cell: Cell, path: Path, store: Store) -> bo
     with suppress(ArtifactError, KeyError):
         return is_finished(config, cell, read_manifest(path, KIND, verify=False).config, store)
     return False
+
+
+def _kin_name(models: Iterable[str]) -> str:
+    """A mix takes as long as another mix of the same two, not as one of them."""
+    return " + ".join(models)
 
 
 class _Kin:
@@ -153,4 +163,6 @@ def _stored(folder: Path) -> Iterator[tuple[str, object, str, float]]:
             continue
         cost = read_cost(path / COST)
         if cost.cpu == cost.cpu:
-            yield arm["model"], arm["config"], arm["events"], cost.cpu
+            arms = [arm, *([arm["added"]] if "added" in arm else [])]
+            name = _kin_name(each["model"] for each in arms)
+            yield name, [each["config"] for each in arms], arm["events"], cost.cpu

@@ -38,17 +38,23 @@ def training_of(path: Path, manifest: Manifest) -> dict[str, Any]:
 
 
 def is_cut_short(training: dict[str, Any], config: GridConfig, model: str) -> bool:
-    """True where time ended this training, or that of its start, and there is more time now."""
+    """True where time ended this training, or one that it rests on, and there is more time now."""
     limit = training.get("max_seconds") or 0
     if training.get("stopped") == "time" and time_limit(config, model) > limit:
         return True
-    init = config.models[model].init
-    return bool(init) and is_cut_short(training.get("start", {}), config, init)
+    part = config.models[model]
+    others = (("start", part.init), ("added", part.add))
+    return any(
+        other and is_cut_short(training.get(key, {}), config, other) for key, other in others
+    )
 
 
 def time_note(training: dict[str, Any]) -> str:
-    """A line for a reader where time ended a training or that of its start; empty where not."""
+    """A line for a reader where time ended a training, or one that it rests on; else empty."""
     if training.get("stopped") == "time":
         return f"training stopped by its {(training.get('max_seconds') or 0) / 60:g} minutes"
-    start = time_note(training["start"]) if "start" in training else ""
-    return f"started from embeddings whose {start}" if start else ""
+    for key, what in (("start", "started from embeddings"), ("added", "adds a model")):
+        note = time_note(training[key]) if key in training else ""
+        if note:
+            return f"{what} whose {note}"
+    return ""
