@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from sargraph.core.errors import BadInputError, nearest
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
-from sargraph.evaluation.slices_gap import gap_slices
+from sargraph.evaluation.slices_gap import GAP_NAMES, gap_slices
 from sargraph.evaluation.slices_interest import new_interests
 from sargraph.evaluation.slices_known import item_slices, user_slices
 from sargraph.events.events import Events
@@ -16,6 +18,9 @@ from sargraph.events.split import Split
 
 HISTORY_EDGES = (0, 5, 20)
 """Longest history of each bucket but the last: 0, 1-5, 6-20, over 20."""
+
+_NEW = "new interest"
+_ACTIVITY = re.compile(r"activity (\d+|\d+-\d+|>\d+)")
 
 MIN_REQUESTS, MIN_USERS = 500, 100
 """A slice with fewer prints "too few" instead of a figure."""
@@ -36,7 +41,7 @@ def request_slices(events: Events, split: Split, requests: Requests) -> dict[str
         **user_slices(events, split.is_train, visible > 0, requests),
         **item_slices(events, split.is_train, requests),
         **gap_slices(events, split.visible, requests),
-        "new interest": new_interests(events, split.visible, requests),
+        _NEW: new_interests(events, split.visible, requests),
     }
 
 
@@ -87,6 +92,19 @@ def quartile_edges(lengths: IntArray) -> tuple[int, ...]:
         return HISTORY_EDGES
     quartiles = np.quantile(lengths, [0.25, 0.5, 0.75], method="inverted_cdf")
     return tuple(int(edge) for edge in np.unique(quartiles))
+
+
+def fixed_names() -> tuple[str, ...]:
+    """Names of the slices that do not depend on a data set: all but those by activity."""
+    known = (f"{who} {what}" for who in ("user", "item") for what in ("hot", "warm", "cold"))
+    return (*history_slices(np.empty(0, dtype=np.int64)), *known, *GAP_NAMES, _NEW)
+
+
+def check_name(name: str) -> None:
+    """Refuse what no data set can have as a slice. Raises BadInputError (names the nearest)."""
+    if name not in fixed_names() and not _ACTIVITY.fullmatch(name):
+        hint = nearest(name, (*fixed_names(), "activity 0-5"))
+        raise BadInputError(f"there is no slice '{name}'; {hint}")
 
 
 def too_few(

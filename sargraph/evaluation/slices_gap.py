@@ -13,6 +13,10 @@ _HOUR = 3_600_000
 GAPS = {"<=1 h": _HOUR, "1 h-1 d": 24 * _HOUR, "1-3 d": 72 * _HOUR}
 """The longest gap of each bucket but the last, ms."""
 
+_PREFIX = "gap since search"
+GAP_NAMES = tuple(f"{_PREFIX} {name}" for name in (*GAPS, "longer", "never"))
+"""The slices by gap, where a log has them."""
+
 _NEVER = -1
 
 
@@ -34,7 +38,7 @@ def gap_slices(events: Events, visible: BoolArray, requests: Requests) -> dict[s
         slices[name] = (gap > above) & (gap <= longest)
         above = longest
     slices |= {"longer": gap > above, "never": gap == _NEVER}
-    return {f"gap since search {name}": mask & has_moment for name, mask in slices.items()}
+    return {f"{_PREFIX} {name}": mask & has_moment for name, mask in slices.items()}
 
 
 def search_gaps(events: Events, visible: BoolArray, requests: Requests) -> IntArray:

@@ -72,26 +72,31 @@ def compare_expected(
     return [*lines, *moved]
 
 
-def measured_toml(reports: Mapping[str, Report], seeds: Sequence[int]) -> str:
-    """What was measured as the content of an `expected.toml`: all requests, HR and NDCG at 10.
+def measured_toml(
+    reports: Mapping[str, Report], seeds: Sequence[int], slices: Sequence[str] = ()
+) -> str:
+    """What was measured as the content of an `expected.toml`: HR and NDCG at 10, of all requests.
 
-    The tolerance is half the width of the interval, at least 0.005. Figures of too few requests
-    are left out.
+    `slices` are those whose figures follow, each marked by its name. The tolerance is half the
+    width of the interval, at least 0.005. Figures of too few requests are left out.
     """
     lines = ["# Measured figures; tolerances are absolute: half the width of the interval."]
     lines += [f"seeds = {list(seeds)}", "", "[events]"]
     lines += [f'"{data}" = "{report.parents["events"]}"' for data, report in reports.items()]
     for data, report in reports.items():
-        frame = report.frame[(report.frame["slice"] == "all") & report.frame["value"].notna()]
-        for row in frame[frame["metric"].isin(["HR@10", "NDCG@10"])].to_dict("records"):
-            lines += ["", "[[figures]]", f'data = "{data}"', *_figure_lines(row)]
+        frame = report.frame[report.frame["metric"].isin(["HR@10", "NDCG@10"])]
+        for name in ("all", *slices):
+            rows = frame[(frame["slice"] == name) & frame["value"].notna()]
+            for row in rows.to_dict("records"):
+                lines += ["", "[[figures]]", f'data = "{data}"', *_figure_lines(row)]
     return "\n".join([*lines, ""])
 
 
 def _figure_lines(row: dict[Hashable, Any]) -> list[str]:
     tolerance = max((row["high"] - row["low"]) / 2, 0.005)
     texts = [f"{name} = {json.dumps(row[name], ensure_ascii=False)}"
-             for name in ("task", "model", "candidates", "metric")]  # fmt: skip
+             for name in ("task", "model", "candidates", "metric", "slice")
+             if name != "slice" or row["slice"] != "all"]  # fmt: skip
     return [*texts, f"value = {row['value']:.4f}", f"tolerance = {tolerance:.4f}"]
 
 

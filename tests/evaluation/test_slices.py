@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sargraph.core.errors import BadInputError
 from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_TIME
 from sargraph.evaluation.slices import (
     activity_slices,
+    check_name,
+    fixed_names,
     history_lengths,
     history_slices,
     quartile_edges,
@@ -270,3 +273,17 @@ def test_all_slices_of_a_split():
     for kind in ("history", "item", "user", "activity"):
         total = sum(mask.astype(int) for name, mask in found.items() if name.startswith(kind))
         assert np.all(total == 1)
+
+
+def test_the_names_that_do_not_depend_on_data_are_those_of_a_report():
+    events = random_events(np.random.default_rng(0), untimed_share=0.2)
+    split = split_events(events, SplitConfig())
+    found = request_slices(events, split, requests_for(events, split, TEST, "recommend"))
+    names = set(fixed_names())
+    apart = {name for name in found if name not in names}
+    assert apart and all(name.startswith("activity ") for name in apart)
+    assert names <= set(found)
+    for name in found:
+        check_name(name)
+    with pytest.raises(BadInputError, match="did you mean 'new interest'"):
+        check_name("new intrest")

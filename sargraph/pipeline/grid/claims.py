@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from sargraph.evaluation.arms import arms_of
+from sargraph.core.types import BoolArray
+from sargraph.evaluation.arms import Arm, arms_of
 from sargraph.evaluation.evaluate import Result
 from sargraph.evaluation.protocol import Protocol
 from sargraph.evaluation.summary import Row, frame_of
@@ -19,59 +20,87 @@ from sargraph.pipeline.grid.kinds import is_learned, protocols_for
 from sargraph.pipeline.questions import TASKS
 
 COLUMNS = {"data": str, **VERDICT_COLUMNS}
+SLICED_COLUMNS = {"data": str, "slice": str, **VERDICT_COLUMNS}
+"""Those of an experiment that also claims on slices."""
+ALL = "all"
+"""The slice that holds every request."""
 SEEDS = 5
 """Training seeds that a claim about a kind of model needs."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A claim on one data set, with the protocol that decides it."""
+    """A claim on one data set and slice of its requests, with the protocol that decides it."""
 
     claim: Claim
     data: str
     protocol: Protocol
+    slice: str = ALL
 
 
 def cases_of(config: GridConfig, data: str) -> list[Case]:
-    """The claims on a data set that both of its models are for."""
+    """The claims on a data set that both of its models are for, each on all and on the slices."""
     cases = []
     for claim in claims_of(config):
         if claim.data and data not in claim.data:
             continue
         protocol = _deciding(config, claim, data)
         if protocol is not None:
-            cases.append(Case(claim, data, protocol))
+            names = (ALL, *config.claims.slices)
+            cases += [Case(claim, data, protocol, name) for name in names]
     return cases
 
 
 def judge_cases(
     config: GridConfig, data: str, results: Sequence[Result]
 ) -> tuple[pd.DataFrame, list[LeftOut]]:
-    """A row per claim on this data set (`COLUMNS`), and the claims that could not be judged.
+    """A row per claim on this data set and slice, and the claims that could not be judged.
 
-    p values are not yet corrected; see `corrected`.
+    Columns: `COLUMNS`, with slices `SLICED_COLUMNS`. On a slice the test and the interval are over
+    the users with a request in it, and their means over these requests alone. p values are not
+    yet corrected; see `corrected`. Cost: per row that of `verdict_row`.
     """
     rows: list[Row] = []
     gone = []
+    limits = config.min_requests, config.min_users
     for case in cases_of(config, data):
-        names = [config.label(case.claim.model), config.label(case.claim.baseline)]
-        own = [r for r in results if r.model in names and r.protocol.hash == case.protocol.hash]
-        arms = [arm for arm in arms_of(own) if arm.task == case.claim.task]
-        missing = set(names) - {arm.model for arm in arms}
-        if missing:
-            text = f"claim against {names[1]} in {case.claim.task}: no figures of "
-            gone.append(LeftOut(data, names[0], text + " and ".join(sorted(missing))))
+        found = _arms_of_case(config, case, results)
+        if isinstance(found, LeftOut):
+            gone.append(found)
             continue
-        ours, base = (next(arm for arm in arms if arm.model == name) for name in names)
-        limits = config.min_requests, config.min_users
-        rows.append({"data": data, **verdict_row(ours, base, case.claim.metric, limits)})
-    return frame_of(rows, COLUMNS), gone
+        ours, base, mask = found
+        row = verdict_row(ours, base, case.claim.metric, limits, mask)
+        rows.append({"data": data, "slice": case.slice, **row})
+    return frame_of(rows, SLICED_COLUMNS if config.claims.slices else COLUMNS), gone
+
+
+def _arms_of_case(
+    config: GridConfig, case: Case, results: Sequence[Result]
+) -> tuple[Arm, Arm, BoolArray | None] | LeftOut:
+    """The model, the baseline and the mask of the slice (None = all), or why there are none."""
+    names = [config.label(case.claim.model), config.label(case.claim.baseline)]
+    own = [r for r in results if r.model in names and r.protocol.hash == case.protocol.hash]
+    arms = [arm for arm in arms_of(own) if arm.task == case.claim.task]
+    where = "" if case.slice == ALL else f", {case.slice}"
+    text = f"claim against {names[1]} in {case.claim.task}{where}: no "
+    missing = set(names) - {arm.model for arm in arms}
+    if missing:
+        return LeftOut(case.data, names[0], text + "figures of " + " and ".join(sorted(missing)))
+    ours, base = (next(arm for arm in arms if arm.model == name) for name in names)
+    if case.slice == ALL:
+        return ours, base, None
+    slices = ours.results[0].slices
+    if case.slice not in slices:
+        why = f"{text}such slice of this data; it has {', '.join(slices) or 'none'}"
+        return LeftOut(case.data, names[0], why)
+    return ours, base, slices[case.slice]
 
 
 def corrected(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All claims on all data sets as one family: Holm's p, and the verdict that it allows."""
+    """All claims on all data sets and slices as one family: Holm's p, and what it allows to say."""
     parts = correct_together(frames) if frames else [frame_of([], COLUMNS)]
-    return pd.concat(parts, ignore_index=True).astype(COLUMNS)
+    columns = SLICED_COLUMNS if "slice" in parts[0] else COLUMNS
+    return pd.concat(parts, ignore_index=True).astype(columns)
 
 
 def with_seeds_named(config: GridConfig, verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -88,11 +117,12 @@ def with_seeds_named(config: GridConfig, verdicts: pd.DataFrame) -> pd.DataFrame
 
 
 def claims_table(config: GridConfig) -> list[dict[str, Any]]:
-    """All that decides the claims, to be frozen: who, against whom, by what, in which protocol."""
+    """All that decides the claims, to be frozen: who, against whom, by what, on what, and where."""
     return [
         {
             "data": data,
             **case.claim.model_dump(include={"model", "baseline", "task", "metric"}),
+            **({} if case.slice == ALL else {"slice": case.slice}),
             "protocol": case.protocol.hash,
             "min_requests": config.min_requests,
             "min_users": config.min_users,

@@ -131,6 +131,8 @@ class Claims(Config):
     """Single claims, as tables or as [model, baseline, task, metric]."""
     seeds: Seeds = ()
     """Seeds of the models named in a claim that learn from random starts."""
+    slices: tuple[str, ...] = ()
+    """Slices of the requests, as the report names them, on which every claim is judged as well."""
 
     @field_validator("pairs", mode="before")
     @classmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sargraph.core.errors import ConfigError, nearest
+from sargraph.core.errors import BadInputError, ConfigError, nearest
 from sargraph.embedding.model import embedding_model
 from sargraph.evaluation.baselines.registry import check_settings
 from sargraph.evaluation.metrics import metric_names
+from sargraph.evaluation.slices import check_name
 from sargraph.graph.build import GraphConfig
-from sargraph.pipeline.grid.claims import Case, cases_of, claims_of
+from sargraph.pipeline.grid.claims import ALL, Case, cases_of, claims_of
 from sargraph.pipeline.grid.config import GridConfig, ModelPart
 from sargraph.pipeline.grid.kinds import kind_of, parts_of
 from sargraph.pipeline.grid.slate_arms import check_slate_settings
@@ -93,7 +94,23 @@ def _check_protocols(config: GridConfig) -> None:
         )
 
 
+def _check_slices(config: GridConfig) -> None:
+    names = config.claims.slices
+    if len(set(names)) != len(names):
+        raise ConfigError(f"claims.slices: got {list(names)}, expected each once")
+    if names and not any(True for _ in claims_of(config)):
+        raise ConfigError("claims.slices without a claim; give claims.baseline or claims.pairs")
+    for name in names:
+        if name == ALL:
+            raise ConfigError("claims.slices: got 'all', which is always judged; take it away")
+        try:
+            check_name(name)
+        except BadInputError as error:
+            raise ConfigError(f"claims.slices: {error}") from None
+
+
 def _check_claims(config: GridConfig) -> None:
+    _check_slices(config)
     cases = [case for data in config.data for case in cases_of(config, data)]
     for claim in config.claims.pairs:
         if not any(case.claim == claim for case in cases):

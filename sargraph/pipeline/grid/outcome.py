@@ -61,7 +61,7 @@ def run_grid_file(
     page = grid_document(found).save(found.folder, "report")
     write_cards(found)
     seeds = sorted({cell.seed for cell in found.cells})
-    measured = measured_toml(found.reports, seeds)
+    measured = measured_toml(found.reports, seeds, config.claims.slices)
     (found.folder / "measured.toml").write_text(measured, encoding="utf-8")
     remarks = [*_gaps(found), *found.verdict_lines()]
     expected = path.parent / "expected.toml"

@@ -11,6 +11,7 @@ import pandas as pd
 from sargraph.evaluation.report import Report
 from sargraph.evaluation.report_text import metric_table, size_text, slice_table
 from sargraph.pipeline.document import Block, Document, Figures, Frame, Plot, Section, Text
+from sargraph.pipeline.grid.claims import ALL
 from sargraph.pipeline.grid.facts import DataFacts
 from sargraph.pipeline.grid.page_ends import cost_section, gaps_section, repeat_section
 from sargraph.pipeline.grid.plots import arm_plot, claim_plot, slice_plot
@@ -74,7 +75,12 @@ def claim_table(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _where(row: Mapping[Hashable, Any]) -> str:
-    return f"{row['data']}, {TASK_NAMES[row['task']]}, {row['candidates']}"
+    where = f"{row['data']}, {TASK_NAMES[row['task']]}, {row['candidates']}"
+    return where if row.get("slice", ALL) == ALL else f"{where}, {row['slice']}"
+
+
+def _and_slices(verdicts: pd.DataFrame) -> str:
+    return " and slices" if "slice" in verdicts else ""
 
 
 def _figures(found: Found) -> list[tuple[str, str]]:
@@ -104,8 +110,9 @@ def _verdict_section(found: Found) -> Section:
     blocks.append(
         Text(
             f"Paired permutation tests on user means, corrected by Holm over all {len(verdicts)} "
-            "claims on data sets of this experiment; 95 % intervals over users and seeds. Shown: "
-            "the lower bound is above 0 and p < 5 %. Refuted: the upper bound is below +2 %.",
+            f"claims on data sets{_and_slices(verdicts)} of this experiment; 95 % intervals over "
+            "users and seeds. Shown: the lower bound is above 0 and p < 5 %. Refuted: the upper "
+            "bound is below +2 %.",
             note=True,
         )
     )

@@ -16,6 +16,7 @@ from sargraph.evaluation.report import Report
 from sargraph.evaluation.report_text import verdict_line
 from sargraph.pipeline.grid.cells import Judged, LeftOut, judged_cells
 from sargraph.pipeline.grid.claims import (
+    ALL,
     claims_table,
     corrected,
     judge_cases,
@@ -37,9 +38,9 @@ log = logging.getLogger("sargraph")
 class Found:
     """What an experiment found.
 
-    `reports` by data set, `verdicts` (claims.COLUMNS, Holm over all), `data` and `cells` what was
-    judged and what it took, `left_out` and `remarks` what a reader must know, `protocols` all that
-    were frozen, `frozen` their hash.
+    `reports` by data set, `verdicts` (claims.COLUMNS, or SLICED_COLUMNS where slices are claimed;
+    Holm over all), `data` and `cells` what was judged and what it took, `left_out` and `remarks`
+    what a reader must know, `protocols` all that were frozen, `frozen` their hash.
     """
 
     config: GridConfig
@@ -55,9 +56,12 @@ class Found:
     command: str = ""
 
     def verdict_lines(self) -> list[str]:
-        """One line per claim and data set."""
-        rows = self.verdicts.to_dict("records")
-        return [f"{row['data']}, {verdict_line(row)}" for row in rows]
+        """One line per claim, data set and slice."""
+        lines = []
+        for row in self.verdicts.to_dict("records"):
+            where = [row["data"], *([row["slice"]] if row.get("slice", ALL) != ALL else [])]
+            lines.append(", ".join([*where, verdict_line(row)]))
+        return lines
 
 
 @dataclass
