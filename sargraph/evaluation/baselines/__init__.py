@@ -1,4 +1,4 @@
-"""Baselines that stand beside every figure: popularity, neighbours of items, words of queries.
+"""Baselines beside every figure: popularity, neighbours of items and sessions, words of queries.
 
 They are scorers that learn from training events only (`Split.is_train`) and read histories
 strictly before a request. A candidate of -1 is padding and scores -inf.
@@ -13,6 +13,14 @@ from sargraph.evaluation.baselines.mix import Mix, spread, tune_mix
 from sargraph.evaluation.baselines.most_clicked import MostClicked
 from sargraph.evaluation.baselines.popularity import Popularity
 from sargraph.evaluation.baselines.registry import BASELINES, baselines_for, build_baseline
+from sargraph.evaluation.baselines.session_knn import (
+    SKNN,
+    STAN,
+    VSKNN,
+    SKNNConfig,
+    STANConfig,
+    VSKNNConfig,
+)
 from sargraph.evaluation.baselines.term_lexical import SourceTerms, TermLexical
 from sargraph.evaluation.baselines.term_match import TermMatch
 
@@ -21,6 +29,9 @@ __all__ = [
     "BASELINES",
     "BM25",
     "EASE",
+    "SKNN",
+    "STAN",
+    "VSKNN",
     "ALSConfig",
     "BM25Config",
     "BestMixConfig",
@@ -30,9 +41,12 @@ __all__ = [
     "Mix",
     "MostClicked",
     "Popularity",
+    "SKNNConfig",
+    "STANConfig",
     "SourceTerms",
     "TermLexical",
     "TermMatch",
+    "VSKNNConfig",
     "baselines_for",
     "best_mix",
     "build_baseline",

@@ -18,6 +18,14 @@ from sargraph.evaluation.baselines.ease import EASE, EASEConfig
 from sargraph.evaluation.baselines.item_knn import ItemKNN, ItemKNNConfig
 from sargraph.evaluation.baselines.most_clicked import MostClicked
 from sargraph.evaluation.baselines.popularity import Popularity
+from sargraph.evaluation.baselines.session_knn import (
+    SKNN,
+    STAN,
+    VSKNN,
+    SKNNConfig,
+    STANConfig,
+    VSKNNConfig,
+)
 from sargraph.evaluation.baselines.term_lexical import SourceTerms, TermLexical
 from sargraph.evaluation.baselines.term_match import TermMatch
 from sargraph.events.events import Events
@@ -113,6 +121,9 @@ def _register(name: str, config: type[C]) -> Callable[[Build[C]], Build[C]]:
 _register("item_knn", ItemKNNConfig)(ItemKNN)
 _register("ease", EASEConfig)(EASE)
 _register("als", ALSConfig)(ALS)
+_register("sknn", SKNNConfig)(SKNN)
+_register("vsknn", VSKNNConfig)(VSKNN)
+_register("stan", STANConfig)(STAN)
 _register("mix", BestMixConfig)(best_mix)
 
 

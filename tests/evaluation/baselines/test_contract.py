@@ -16,15 +16,23 @@ from sargraph.evaluation.baselines import (
     ALSConfig,
     ItemKNNConfig,
     Popularity,
+    SKNNConfig,
+    STANConfig,
+    VSKNNConfig,
     baselines_for,
     build_baseline,
 )
 from sargraph.events.split import VALID
-from sargraph.testing import item_oracles, word_oracles
+from sargraph.testing import item_oracles, session_knn_oracle, word_oracles
 from sargraph.testing.scorer_cases import CHECKS, scorer_world, scores_of
 
 ALS_SETTINGS = {"dim": 3, "num_epochs": 4, "regularisation": 0.5, "confidence": 4.0}
 KNN_SETTINGS = {"k": 6, "shrinkage": 1.5, "half_life": 2.0, "max_history": 5}
+SKNN_CONFIG = SKNNConfig(k=3, max_events=8)
+VSKNN_SETTINGS = {"k": 3, "max_events": 8, "idf_weight": 0.5, "max_sessions": 6}
+VSKNN_CONFIG = VSKNNConfig(**VSKNN_SETTINGS)
+STAN_SETTINGS = {"k": 3, "max_events": 8, "time_decay": 1e-4, "max_sessions": 6}
+STAN_CONFIG = STANConfig(**STAN_SETTINGS)
 
 ORACLES: dict[str, tuple[dict[str, Any], Callable[..., Any]] | None] = {
     "popularity": ({}, word_oracles.popularity),
@@ -39,6 +47,9 @@ ORACLES: dict[str, tuple[dict[str, Any], Callable[..., Any]] | None] = {
     ),
     "ease": ({"regularisation": 3.0}, partial(item_oracles.ease, regularisation=3.0)),
     "als": (ALS_SETTINGS, partial(item_oracles.als, config=ALSConfig(**ALS_SETTINGS))),
+    "sknn": ({"k": 3, "max_events": 8}, partial(session_knn_oracle.sknn, config=SKNN_CONFIG)),
+    "vsknn": (VSKNN_SETTINGS, partial(session_knn_oracle.vsknn, config=VSKNN_CONFIG)),
+    "stan": (STAN_SETTINGS, partial(session_knn_oracle.stan, config=STAN_CONFIG)),
     "mix": None,  # its oracle is in test_mix
 }
 
@@ -99,7 +110,7 @@ def test_scores_equal_the_oracle(name, twins, seed):
     assert len(np.unique(expected.round(5))) > 5
 
 
-@pytest.mark.parametrize("name", ["item_knn", "ease", "als"])
+@pytest.mark.parametrize("name", ["item_knn", "ease", "als", "sknn", "vsknn", "stan"])
 def test_the_past_is_read(name):
     needs(name)
     world = scorer_world()
