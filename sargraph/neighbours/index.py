@@ -2,101 +2,183 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from sargraph.core.artifact import read_manifest, writing
-from sargraph.core.config import Config, parse_config
-from sargraph.core.errors import BadInputError
+from sargraph.core.errors import BadInputError, UnknownIdError
 from sargraph.core.progress import progress
+from sargraph.core.ragged import Ragged
 from sargraph.core.ranked import Ranked
-from sargraph.core.table import read_columns, write_columns
-from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
+from sargraph.core.types import NO_ROW, DoubleArray, IntArray
 from sargraph.events.events import Events
-from sargraph.events.split import Split
+from sargraph.events.schema import TimeKind
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.graph.graph import EdgeTable
-from sargraph.neighbours.neighbours import Neighbour, Neighbours, contributions, name_shared
-from sargraph.neighbours.profile import FIELDS, ProfileConfig, profiles
-from sargraph.neighbours.similarity import Comparer, SimilarityConfig, unit_rows
+from sargraph.neighbours.evidence import neighbour_of
+from sargraph.neighbours.history import ad_hoc
+from sargraph.neighbours.index_config import IndexConfig
+from sargraph.neighbours.index_files import load_index, save_index
+from sargraph.neighbours.neighbours import Neighbours
+from sargraph.neighbours.part import Part, merged
+from sargraph.neighbours.postings import Found
+from sargraph.neighbours.profile import FIELDS
+from sargraph.neighbours.profiled import Profiled, profiled
+from sargraph.neighbours.updates import with_users, without_users
+
+BLOCK = 1024
+"""Users whose neighbours are searched for between two signs of progress."""
 
 
-class IndexConfig(Config):
-    """How users are profiled and compared."""
-
-    profile: ProfileConfig = ProfileConfig()
-    """How much an event counts in a profile."""
-    similarity: SimilarityConfig = SimilarityConfig()
-    """How two profiles are compared."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UserIndex:
-    """Unit profiles of all users at one time, with the vocabularies that name them.
+    """Users at one time, in inverted lists, with the vocabularies that name them.
 
-    `units` maps "item" and "term" to CSR arrays of rows of length 1 (or empty), float64. Only
-    events before `as_of` are in them. `parents` maps roles to content hashes.
+    `parts` hold the users; all but the first were added later. `idfs` float64 [width] by field,
+    as they were when the index was built; `item_categories`: those of each item. Only events before `as_of` are in it. `counts` tells
+    what became of users and entries that came later; `parents` maps roles to content hashes.
+    An index never changes: `add` and `remove` give another one that shares the old lists.
     """
 
-    units: dict[str, csr_array]
+    parts: tuple[Part, ...]
+    idfs: dict[str, DoubleArray]
     vocabularies: dict[str, Vocabulary]
     config: IndexConfig
     as_of: int
+    item_categories: Ragged | None = None
+    time_kind: TimeKind = "ms"
     name: str = "events"
+    counts: dict[str, int] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     content_hash: str = ""
 
-    @cached_property
-    def comparer(self) -> Comparer:
-        """Compares users; made once."""
-        return Comparer(self.units, self.config.similarity)
-
     @property
     def users(self) -> Vocabulary:
-        """The user vocabulary."""
+        """The user vocabulary; those who were removed are still named in it."""
         return self.vocabularies["user"]
 
     def __len__(self) -> int:
         return len(self.users)
 
-    def similar(self, user_id: str, k: int = 10) -> Neighbours:
-        """The k most similar users with the items and terms they share.
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the packed profiles and inverted lists."""
+        return sum(part.postings.num_bytes for part in self.parts)
+
+    def similar(self, user_id: str, k: int = 10, *, exact: bool | None = None) -> Neighbours:
+        """The k most similar users with the items, terms and more that they share.
 
         A user without a profile, or who shares nothing, has no neighbours and a reason. Raises
-        UnknownIdError for an id that the events do not know, BadInputError for k below 1.
+        UnknownIdError for an id that is not in the index, BadInputError for k below 1.
         """
         user = self.users.row(user_id)
-        ranked, num_duplicates = self.search(np.array([user]), k)
-        found = tuple(self._neighbour(user, *pair) for pair in ranked.valid(0))
-        reason = "" if found else self._why_none(user, int(num_duplicates[0]))
-        return Neighbours(self.users.ids[user], found, int(num_duplicates[0]), reason)
+        if self._home[user] == NO_ROW:
+            raise UnknownIdError(f"user '{user_id}' was removed from the index; add it again")
+        probe = self.profiled(np.array([user]))
+        found = self.find(probe, k, excluded=np.array([user]), exact=exact)
+        return self._explained(self.users.ids[user], probe, found)
 
-    def search(self, users: IntArray, k: int) -> tuple[Ranked, IntArray]:
+    def similar_to(
+        self, history: Events | pd.DataFrame, k: int = 10, *, exact: bool | None = None
+    ) -> Neighbours:
+        """The k users most like someone whom the index need not know.
+
+        `history`: events of one user, or a table with a row per event and the columns `item_id`,
+        `query` (words), `time` (as in the log) and `source` ("search" or "recommend"), of which
+        one of the first two must be there. What the index does not know counts in `num_unknown`.
+        Nobody is left out: a user of the index may be found by the own history. Raises
+        BadInputError for other columns and values, and for events of several users.
+        """
+        probe, num_unknown = ad_hoc(history, self)
+        found = self.find(probe, k, exact=exact)
+        return replace(self._explained("", probe, found), num_unknown=num_unknown)
+
+    def search(
+        self, users: IntArray, k: int, *, exact: bool | None = None
+    ) -> tuple[Ranked, IntArray]:
         """The k most similar users of each user row, and the duplicates left out, int64 [users].
 
-        Exact; ties go to the lower row. Raises BadInputError for k below 1.
+        Ties go to the lower row. The duplicates are those at least as similar as the last
+        neighbour. `exact` overrules the configuration. Raises BadInputError for k below 1 and
+        UnknownIdError for users who are not in the index.
+        """
+        users = np.asarray(users, dtype=np.int64)
+        found = self.find(self.profiled(users), k, excluded=users, exact=exact)
+        return _ranked(found), found.num_duplicates
+
+    def search_profiles(
+        self,
+        sums: Mapping[str, csr_array],
+        k: int,
+        *,
+        excluded: IntArray | None = None,
+        exact: bool | None = None,
+    ) -> tuple[Ranked, IntArray]:
+        """As `search`, for sums of one's own (see `profile_sums`), [n, width] by field.
+
+        The index multiplies them by its own idf. `excluded` int64 [n]: a user row that each must
+        not find, -1 = none.
+        """
+        probes = profiled(sums, self.idfs, self.config)
+        found = self.find(probes, k, excluded=excluded, exact=exact)
+        return _ranked(found), found.num_duplicates
+
+    def find(
+        self,
+        probes: Profiled,
+        k: int,
+        *,
+        excluded: IntArray | None = None,
+        exact: bool | None = None,
+    ) -> Found:
+        """The k best users of the whole index for each probe. Raises BadInputError for k below 1.
+
+        Exact, unless `exact` or the configuration says otherwise: then the heaviest postings of
+        each entry are read. Nothing of size users x users is held.
         """
         if k < 1:
             raise BadInputError(f"got k = {k}, expected at least 1")
-        return self.comparer.search(np.asarray(users, dtype=np.int64), k)
-
-    def all_neighbours(self, k: int = 50) -> Ranked:
-        """The k most similar users of every user, in blocks; memory O(users x k + one block)."""
-        users = np.arange(len(self), dtype=np.int64)
-        blocks = list(self.comparer.blocks(users))
-        parts = [self.search(users[b], k)[0] for b in progress(blocks, "finding neighbours")]
-        empty = Ranked(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
-        parts = parts or [empty]
-        return Ranked(
-            np.concatenate([part.rows for part in parts]),
-            np.concatenate([part.scores for part in parts]),
+        nobody = np.full(len(probes), NO_ROW, dtype=np.int64)
+        excluded = nobody if excluded is None else excluded
+        is_exact = self.config.exact if exact is None else exact
+        return merged(
+            [part.search(probes, excluded, k, self.config, is_exact) for part in self.parts], k
         )
+
+    def profiled(self, users: IntArray) -> Profiled:
+        """The profiles of some user rows. Raises UnknownIdError for users who were removed."""
+        home = self._home[users]
+        if np.any(home == NO_ROW):
+            gone = self.users.ids[int(users[np.argmin(home)])]
+            raise UnknownIdError(f"user '{gone}' was removed from the index; add it again")
+        if len(self.parts) == 1:
+            return self.parts[0].profiled.take(self.parts[0].places(users))
+        order = np.argsort(home, kind="stable")
+        pieces = [
+            part.profiled.take(part.places(users[home == number]))
+            for number, part in enumerate(self.parts)
+        ]
+        return Profiled.joined(pieces).take(np.argsort(order))
+
+    def all_neighbours(self, k: int = 50, *, exact: bool | None = None) -> Ranked:
+        """The k most similar users of every user, in blocks; memory O(users x k + one block).
+
+        Users who were removed have none.
+        """
+        rows = np.full((len(self), k), NO_ROW, dtype=np.int64)
+        scores = np.full((len(self), k), -np.inf, dtype=np.float32)
+        users = np.flatnonzero(self._home != NO_ROW)
+        starts = range(0, len(users), BLOCK)
+        for start in progress(list(starts), "finding neighbours"):
+            block = users[start : start + BLOCK]
+            ranked, _ = self.search(block, k, exact=exact)
+            rows[block], scores[block] = ranked.rows, ranked.scores
+        return Ranked(rows, scores)
 
     def edges(self, k: int = 10) -> EdgeTable:
         """Background edges from each user to the k most similar, weighted by similarity.
@@ -107,112 +189,74 @@ class UserIndex:
         place = ranked.rows != NO_ROW
         return EdgeTable.of(np.nonzero(place)[0], ranked.rows[place], weight=ranked.scores[place])
 
+    def add(self, events: Events) -> UserIndex:
+        """An index with the users of `events` as well; those it has are replaced.
+
+        All events given are read, so give whole histories. Items, terms and categories that the
+        index does not know stand in no profile and are counted. Cost: that of the new users; no
+        other list is touched until more than 8 parts have gathered.
+        """
+        return with_users(self, events)
+
+    def remove(self, user_ids: list[str]) -> UserIndex:
+        """An index that finds none of these users. Raises UnknownIdError. Cost: O(users)."""
+        return without_users(self, user_ids)
+
     def describe(self) -> pd.DataFrame:
         """One line per field: users with a profile, entries, mean and maximum entries per user."""
+        everyone = self.profiled(np.flatnonzero(self._home != NO_ROW))
+        user = np.repeat(np.arange(len(everyone)), np.diff(everyone.rows.offsets))
+        is_term = everyone.rows.entries >= len(self.vocabularies["item"])
         lines = []
-        for kind, unit in self.units.items():
-            sizes = np.diff(unit.indptr)
-            has = sizes[sizes > 0]
-            mean = float(has.mean()) if len(has) else 0.0
-            lines.append((kind, len(has), unit.nnz, mean, int(sizes.max(initial=0))))
+        for bit, kind in enumerate(FIELDS):
+            sizes = np.bincount(user[is_term == bool(bit)], minlength=len(everyone))
+            lines.append(_line(kind, sizes))
+        if everyone.categories is not None:
+            lines.append(_line("category", np.diff(everyone.categories.offsets)))
         return pd.DataFrame(lines, columns=["field", "users", "entries", "mean", "max"])
 
     def save(self, path: Path | str) -> UserIndex:
         """Write the artefact; returns the index with its content hash."""
-        about = {"name": self.name, "as_of": self.as_of, "index": self.config.model_dump()}
-        with writing(path, "index", config=about, parents=self.parents) as folder:
-            for kind, vocabulary in self.vocabularies.items():
-                vocabulary.save(folder / f"{kind}.parquet")
-            for kind, unit in self.units.items():
-                user = np.repeat(np.arange(len(self)), np.diff(unit.indptr))
-                columns = {"user": user, kind: unit.indices.astype(np.int64), "weight": unit.data}
-                write_columns(folder / f"profile_{kind}.parquet", columns)
-        return replace(self, content_hash=read_manifest(path, verify=False).content_hash)
+        return replace(self, content_hash=save_index(self, Path(path)))
 
     @classmethod
     def load(cls, path: Path | str) -> UserIndex:
-        """Read and check the artefact. Raises ArtifactError."""
-        manifest = read_manifest(path, "index")
-        folder = Path(path)
-        kinds = ("user", *FIELDS)
-        vocabularies = {k: Vocabulary.load(folder / f"{k}.parquet") for k in kinds}
-        units = {}
-        for kind in FIELDS:
-            columns: Any = read_columns(folder / f"profile_{kind}.parquet")
-            cells = (columns["weight"], (columns["user"], columns[kind]))
-            shape = (len(vocabularies["user"]), len(vocabularies[kind]))
-            units[kind] = csr_array(cells, shape=shape)
-        return cls(
-            units=units,
-            vocabularies=vocabularies,
-            config=parse_config(IndexConfig, manifest.config["index"], str(folder)),
-            as_of=manifest.config["as_of"],
-            name=manifest.config["name"],
-            parents=manifest.parents,
-            content_hash=manifest.content_hash,
+        """Read and check the artefact; arrays stay on disk until read. Raises ArtifactError."""
+        return cls(**load_index(Path(path)))
+
+    @cached_property
+    def _home(self) -> IntArray:
+        """The part in which each user lives, int64 [users]; -1 = removed."""
+        home = np.full(len(self), NO_ROW, dtype=np.int64)
+        for number, part in enumerate(self.parts):
+            home[part.users[part.alive]] = number
+        return home
+
+    def _explained(self, user_id: str, probe: Profiled, found: Found) -> Neighbours:
+        pairs = _ranked(found).valid(0)
+        others = self.profiled(np.array([user for user, _ in pairs], dtype=np.int64))
+        neighbours = tuple(
+            neighbour_of(self, probe, others.take(np.array([place])), *pair)
+            for place, pair in enumerate(pairs)
         )
-
-    def _neighbour(self, user: int, other: int, similarity: float) -> Neighbour:
-        factor = self.comparer.factor(user, other)
-        added = {f: contributions(self.units[f], user, other, factor[f]) for f in FIELDS}
-        cosine = float(sum(values.sum() for _, values in added.values()))
-        items, terms = (name_shared(*added[f], self.vocabularies[f], cosine) for f in FIELDS)
-        ids, names = self.users.ids, self.users.names
-        return Neighbour(ids[other], names[other], similarity, cosine, items, terms)
-
-    def _why_none(self, user: int, num_duplicates: int) -> str:
-        if not self.comparer.has_field[user].any():
-            return "this user chose no item and searched for nothing in the events of the index"
-        if num_duplicates:
-            return f"all {num_duplicates} users who share something with this one are duplicates"
-        return "no other user shares an item or a query term with this one"
+        num_duplicates = int(found.num_duplicates[0])
+        reason = "" if pairs else _why_none(probe, num_duplicates)
+        return Neighbours(user_id, neighbours, num_duplicates, reason)
 
 
-def build_index(
-    events: Events,
-    split: Split | BoolArray | None = None,
-    *,
-    as_of: int | None = None,
-    config: IndexConfig | None = None,
-) -> UserIndex:
-    """Profile all users from the training events before `as_of` (all events without a split).
-
-    `split` may be a mask bool [n] of the events that may be used. `as_of` is by default the
-    validation cut, or just after the last event used where there is no common cut.
-    Cost: one sort of the events.
-    """
-    config = config or IndexConfig()
-    mask = split.is_train if isinstance(split, Split) else split
-    if mask is None:
-        mask = np.ones(len(events), dtype=np.bool_)
-    if as_of is None:
-        as_of = _default_as_of(events, mask, split)
-    fields = profiles(events, mask, as_of, config.profile)
-    return UserIndex(
-        units={kind: unit_rows(profile) for kind, profile in fields.items()},
-        vocabularies={kind: events.vocabularies[kind] for kind in ("user", *FIELDS)},
-        config=config,
-        as_of=as_of,
-        name=events.name,
-        parents={"events": events.content_hash} if events.content_hash else {},
-    )
+def _ranked(found: Found) -> Ranked:
+    return Ranked(found.user, found.similarity.astype(np.float32))
 
 
-def similar_users(
-    events: Events,
-    user_id: str,
-    k: int = 10,
-    *,
-    split: Split | BoolArray | None = None,
-    as_of: int | None = None,
-    config: IndexConfig | None = None,
-) -> Neighbours:
-    """The k users most like one user; for many questions build an index once."""
-    return build_index(events, split, as_of=as_of, config=config).similar(user_id, k)
+def _line(kind: str, sizes: IntArray) -> tuple[str, int, int, float, int]:
+    has = sizes[sizes > 0]
+    mean = float(has.mean()) if len(has) else 0.0
+    return kind, len(has), int(sizes.sum()), mean, int(sizes.max(initial=0))
 
 
-def _default_as_of(events: Events, mask: BoolArray, split: object) -> int:
-    if isinstance(split, Split) and split.cut_valid != NO_TIME:
-        return split.cut_valid
-    timed = events.time[mask & events.is_timed]
-    return int(timed.max()) + 1 if len(timed) else NO_TIME
+def _why_none(probe: Profiled, num_duplicates: int) -> str:
+    if not probe.fields[0]:
+        return "this user chose no item and searched for nothing in the events of the index"
+    if num_duplicates:
+        return f"all {num_duplicates} users who share something with this one are duplicates"
+    return "no other user shares an item or a query term with this one"

@@ -40,6 +40,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def take(self, rows: IntArray) -> Rows:
+        """The given rows, in the given order. Cost: one copy of them."""
+        places, offsets = places_of(self.offsets, rows)
+        return Rows(offsets, self.entries[places], self.values[places])
+
     @classmethod
     def one(cls, entries: Array | Sequence[int], values: Array | Sequence[float]) -> Rows:
         """A single row, such as a probe, of entries and values [nnz] in any integers and floats.
@@ -74,6 +79,11 @@ class Sequences:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def take(self, rows: IntArray) -> Sequences:
+        """The given rows, in the given order. Cost: one copy of them."""
+        places, offsets = places_of(self.offsets, rows)
+        return Sequences(offsets, self.items[places], self.last_time[rows])
 
     @classmethod
     def one(cls, items: Array | Sequence[int], last_time: int = NO_TIME) -> Sequences:
@@ -208,6 +218,14 @@ def order_aware(
 def row_lengths(packed: Rows | Sequences, rows: IntArray) -> IntArray:
     """Entries or items of each of the rows, int64 [m]. Cost: O(m)."""
     return packed.offsets[rows + 1] - packed.offsets[rows]
+
+
+def places_of(offsets: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Places of all that stands in some packed rows, and the offsets of these rows in them."""
+    lengths = offsets[rows + 1] - offsets[rows]
+    ends = np.cumsum(lengths)
+    shift = np.repeat(offsets[rows] - (ends - lengths), lengths)
+    return np.arange(len(shift)) + shift, np.r_[0, ends].astype(np.int64)
 
 
 def check_pairs(probe: Rows | Sequences, candidates: Rows | Sequences, rows: IntArray) -> IntArray:

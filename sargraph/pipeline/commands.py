@@ -25,7 +25,8 @@ from sargraph.events.split import split_events
 from sargraph.graph.audit import audit
 from sargraph.graph.build import GraphConfig, build_graph
 from sargraph.graph.graph import Graph
-from sargraph.neighbours.index import UserIndex, build_index
+from sargraph.neighbours.build import build_index
+from sargraph.neighbours.index import UserIndex
 
 log = logging.getLogger("sargraph")
 

@@ -11,7 +11,7 @@ from sargraph.core.config import Config, apply_overrides, parse_config, read_tom
 from sargraph.events.simulate import SimulateConfig
 from sargraph.events.split import SplitConfig
 from sargraph.graph.build import GraphConfig
-from sargraph.neighbours.index import IndexConfig
+from sargraph.neighbours.index_config import IndexConfig
 
 
 class IngestStage(Config):

@@ -22,7 +22,8 @@ from sargraph.events.split import Split
 from sargraph.graph.audit import audit
 from sargraph.graph.build import build_graph
 from sargraph.graph.graph import Graph
-from sargraph.neighbours.index import UserIndex, build_index
+from sargraph.neighbours.build import build_index
+from sargraph.neighbours.index import UserIndex
 from sargraph.pipeline.cells import Cells, find_source, hashed_files
 from sargraph.pipeline.config import RunConfig
 from sargraph.pipeline.judge import evaluate

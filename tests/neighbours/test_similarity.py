@@ -1,4 +1,4 @@
-"""Similarity against a naive oracle: symmetry, self, renormalisation, top-k, duplicates, blocks."""
+"""Search against a naive oracle: symmetry, self, renormalisation, top-k, duplicates, heads."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-import sargraph.neighbours.similarity as similarity
 from sargraph.core.types import NO_ROW
-from sargraph.neighbours.similarity import Comparer, SimilarityConfig, unit_rows
+from sargraph.neighbours.measures import Rows
+from sargraph.neighbours.postings import build_postings
+from sargraph.neighbours.profile import idf, scaled
+from sargraph.neighbours.similarity import (
+    SimilarityConfig,
+    field_masks,
+    unit_rows,
+    weighted_rows,
+)
 
 
 def random_units(seed, num_users=40, widths=(15, 9), density=0.25):
@@ -47,12 +54,33 @@ def naive(units, config):
     return cosine, shrunk, duplicate
 
 
-def as_dense(comparer, column):
-    num_users = len(comparer)
-    pairs = comparer.pairs(np.arange(num_users))
-    dense = np.zeros((num_users, num_users), dtype=getattr(pairs, column).dtype)
-    probe = np.repeat(np.arange(num_users), np.diff(pairs.offsets))
-    dense[probe, pairs.user] = getattr(pairs, column)
+def inverted(units, config, head_size=500):
+    width = sum(unit.shape[1] for unit in units.values())
+    return build_postings(weighted_rows(units, config), field_masks(units), width, head_size)
+
+
+def find(postings, probes, k, config, *, excluded=None, alive=None, num_rescored=0):
+    probes = np.asarray(probes)
+    return postings.search(
+        postings.rows.take(probes),
+        postings.fields[probes],
+        probes if excluded is None else excluded,
+        k,
+        config,
+        alive=np.ones(len(postings), bool) if alive is None else alive,
+        num_rescored=num_rescored,
+    )
+
+
+def as_dense(postings, config, k=None):
+    """The similarities of all pairs that a search finds."""
+    n = len(postings)
+    nobody = np.full(n, NO_ROW)
+    found = find(postings, np.arange(n), k or n, config, excluded=nobody)
+    dense = np.zeros((n, n))
+    for u in range(n):
+        kept = found.user[u] != NO_ROW
+        dense[u, found.user[u][kept]] = found.similarity[u][kept]
     return dense
 
 
@@ -60,33 +88,29 @@ def as_dense(comparer, column):
 @pytest.mark.parametrize("shrinkage", [0.0, 5.0])
 def test_every_pair_equals_the_oracle(shares, shrinkage):
     config = SimilarityConfig(
-        item_share=shares[0], term_share=shares[1], shrinkage=shrinkage, max_jaccard=0.6
+        item_share=shares[0], term_share=shares[1], shrinkage=shrinkage, max_jaccard=1
     )
     units = random_units(0)
-    expected = naive(units, config)
-    comparer = Comparer(units, config)
-    for column, dense in zip(("cosine", "similarity", "is_duplicate"), expected, strict=True):
-        np.fill_diagonal(dense, 0)
-        np.testing.assert_allclose(as_dense(comparer, column), dense, rtol=1e-12, atol=1e-15)
-    assert expected[2].any()
+    _, expected, _ = naive(units, config)
+    got = as_dense(inverted(units, config), config)
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-15)
 
 
 def test_similarity_is_symmetric_to_the_bit():
-    comparer = Comparer(random_units(1), SimilarityConfig())
-    dense = as_dense(comparer, "similarity")
+    config = SimilarityConfig(max_jaccard=1)
+    dense = as_dense(inverted(random_units(1), config), config)
     assert np.array_equal(dense, dense.T)
     assert (dense > 0).sum() > 200
 
 
-def test_a_copy_of_a_user_has_cosine_one_before_shrinkage():
-    units = {f: csr_array(np.vstack([u.toarray()] * 2)) for f, u in random_units(2).items()}
-    comparer = Comparer(units, SimilarityConfig())
-    n = len(comparer) // 2
-    present = comparer.has_field[:n].any(axis=1)
-    copies = as_dense(comparer, "cosine")[np.arange(n), np.arange(n) + n]
-    np.testing.assert_allclose(copies[present], 1, rtol=1e-12)
+def test_a_user_is_one_to_itself_before_shrinkage():
+    units, config = random_units(2), SimilarityConfig(shrinkage=0, max_jaccard=1)
+    postings = inverted(units, config)
+    present = postings.fields > 0
+    itself = np.diag(as_dense(postings, config))
+    np.testing.assert_allclose(itself[present], 1, rtol=1e-6)
     assert present.sum() > 20
-    assert np.all(copies[~present] == 0)
+    assert np.all(itself[~present] == 0)
 
 
 def brute_force(units, config, k):
@@ -97,56 +121,142 @@ def brute_force(units, config, k):
     return order, np.take_along_axis(shrunk, order, axis=1)
 
 
-@pytest.mark.parametrize("max_pairs", [1, 100, 10**6])
+@pytest.mark.parametrize("seed", [3, 4, 5])
 @pytest.mark.parametrize("k", [1, 7, 60])
-def test_top_k_equals_brute_force_whatever_the_block(monkeypatch, max_pairs, k):
-    monkeypatch.setattr(similarity, "MAX_PAIRS", max_pairs)
-    units, config = random_units(3), SimilarityConfig(max_jaccard=0.4)
+def test_top_k_equals_brute_force(seed, k):
+    units, config = random_units(seed), SimilarityConfig(max_jaccard=0.4)
     rows, scores = brute_force(units, config, k)
-    ranked, num_duplicates = Comparer(units, config).search(np.arange(40), k)
+    found = find(inverted(units, config, head_size=3), np.arange(40), k, config)
     for u in range(40):
         kept = scores[u] > 0
-        valid = ranked.valid(u)
-        assert [row for row, _ in valid] == rows[u][kept].tolist()
-        np.testing.assert_allclose([score for _, score in valid], scores[u][kept], rtol=1e-6)
-        assert np.all(ranked.rows[u, len(valid) :] == NO_ROW)
-    _, _, duplicate = naive(units, config)
+        valid = found.user[u] != NO_ROW
+        assert found.user[u][valid].tolist() == rows[u][kept].tolist()
+        np.testing.assert_allclose(found.similarity[u][valid], scores[u][kept], rtol=1e-6)
+    _, shrunk, duplicate = naive(units, config)
     np.fill_diagonal(duplicate, False)
-    assert num_duplicates.tolist() == duplicate.sum(axis=1).tolist()
-    assert num_duplicates.sum() > 0
+    least = np.where(scores[:, -1] > 0, scores[:, -1], 0) if k < 40 else np.zeros(40)
+    expected = (duplicate & (shrunk >= least[:, None] * (1 - 1e-9))).sum(axis=1)
+    assert found.num_duplicates.tolist() == expected.tolist()
+    assert found.num_duplicates.sum() > 0
 
 
-def test_ties_go_to_the_lower_row():
-    same = csr_array(np.ones((6, 2)))
-    units = {"item": unit_rows(same), "term": csr_array((6, 1))}
-    ranked, _ = Comparer(units, SimilarityConfig(max_jaccard=1)).search(np.array([2]), 3)
-    assert ranked.rows.tolist() == [[0, 1, 3]]
+def big_rows(seed, num_users, width=3000, size=12, levels=None):
+    """Rows whose entries follow a steep law, on a few levels of weight so that there are ties."""
+    rng = np.random.default_rng(seed)
+    user = np.repeat(np.arange(num_users), size)
+    entry = (np.exp(rng.random(num_users * size) * np.log(width)) - 1).astype(int)
+    value = (
+        rng.integers(1, levels + 1, len(user)) if levels else 2.0 ** (-8 * rng.random(len(user)))
+    )
+    matrix = csr_array((value.astype(float), (user, entry)), shape=(num_users, width))
+    weights = unit_rows(scaled(matrix, idf(matrix)))
+    return {"item": weights, "term": csr_array((num_users, 1))}
 
 
-def test_blocks_bound_the_pairs_and_cover_every_probe_once(monkeypatch):
-    monkeypatch.setattr(similarity, "MAX_PAIRS", 90)
-    comparer = Comparer(random_units(4), SimilarityConfig())
-    probes = np.random.default_rng(0).permutation(40)
-    blocks = list(comparer.blocks(probes))
-    covered = [place for block in blocks for place in range(block.start, block.stop)]
-    assert covered == list(range(40))
-    assert len(blocks) > 5
-    for block in blocks:
-        count = len(comparer.pairs(probes[block]).user)
-        assert count <= 90 or block.stop - block.start == 1
+@pytest.mark.parametrize("levels", [None, 1])
+def test_many_segments_equal_sparse_products(levels):
+    """140,000 users are three segments, the last of them short; both ways to collect are taken."""
+    units = big_rows(0, 140_000, levels=levels)
+    config = SimilarityConfig(shrinkage=2, max_jaccard=1)
+    postings = inverted(units, config, head_size=50)
+    probes = np.r_[0, 139_999, np.random.default_rng(1).integers(0, 140_000, 40)]
+    found = find(postings, probes, 20, config)
+    item = units["item"].astype(np.float32).astype(np.float64)
+    ones = csr_array((np.ones(item.nnz), item.indices, item.indptr), shape=item.shape)
+    products, common = (item[probes] @ item.T).toarray(), (ones[probes] @ ones.T).toarray()
+    shrunk = products * common / np.maximum(common + 2, 1)
+    shrunk[np.arange(len(probes)), probes] = 0
+    for place in range(len(probes)):
+        got, mine = found.similarity[place], shrunk[place]
+        np.testing.assert_allclose(got, np.sort(mine)[::-1][:20], rtol=1e-6)
+        np.testing.assert_allclose(mine[found.user[place]], got, rtol=1e-6)
+        ties = np.diff(got) == 0
+        assert np.all(np.diff(found.user[place])[ties] > 0)
+
+
+def test_massive_ties_neither_overflow_nor_lose_the_lowest_rows():
+    num_users = 70_000
+    same = csr_array(np.ones((num_users, 2)))
+    units = {"item": unit_rows(same), "term": csr_array((num_users, 1))}
+    config = SimilarityConfig(max_jaccard=1)
+    found = find(inverted(units, config), [2], 500, config)
+    assert found.user[0].tolist() == [0, 1, *range(3, 501)]
+
+
+def test_heads_hold_the_heaviest_postings():
+    rng = np.random.default_rng(0)
+    matrix = rng.random((200, 6)) * (rng.random((200, 6)) < 0.6)
+    units = {"item": unit_rows(csr_array(matrix)), "term": csr_array((200, 1))}
+    postings = inverted(units, SimilarityConfig(), head_size=30)
+    weights = units["item"].toarray() * np.sqrt(0.5)
+    for entry in range(6):
+        head = postings.packed[postings.head[entry, 0] : postings.head[entry, -1]]
+        tail = postings.packed[postings.tail[entry, 0] : postings.tail[entry, -1]]
+        users, others = head & 0xFFFF, tail & 0xFFFF
+        assert len(head) == 30
+        assert np.all(np.diff(users.astype(int)) > 0)
+        assert np.all(np.diff(others.astype(int)) > 0)
+        assert {*users, *others} == set(np.flatnonzero(weights[:, entry]))
+        assert weights[users, entry].min() >= weights[others, entry].max() - 2 / 65535
+        scaled = (head >> 16) / postings.scale
+        np.testing.assert_allclose(scaled, weights[users, entry], atol=0.51 / postings.scale)
+
+
+def test_inexact_search_finds_nearly_everyone_and_scores_them_in_full():
+    units = big_rows(2, 20_000, size=30)
+    config = SimilarityConfig(shrinkage=0, max_jaccard=1)
+    postings = inverted(units, config, head_size=300)
+    probes = np.arange(0, 20_000, 400)
+    exact = find(postings, probes, 20, config)
+    fast = find(postings, probes, 20, config, num_rescored=60)
+    hits = [np.isin(a, b).mean() for a, b in zip(exact.user, fast.user, strict=True)]
+    assert 0.9 < np.mean(hits) < 1
+    for place in range(len(probes)):
+        _, at, there = np.intersect1d(exact.user[place], fast.user[place], return_indices=True)
+        assert np.array_equal(exact.similarity[place][at], fast.similarity[place][there])
+
+
+def test_whoever_is_gone_or_excluded_is_not_found():
+    units, config = random_units(6), SimilarityConfig(max_jaccard=1)
+    postings = inverted(units, config)
+    probe = int(np.argmax(np.diff(postings.rows.offsets)))
+    everyone = find(postings, [probe], 40, config)
+    best = everyone.user[0, 0]
+    alive = np.ones(40, bool)
+    alive[best] = False
+    left = find(postings, [probe], 40, config, alive=alive)
+    assert left.user[0, :-1].tolist() == everyone.user[0, 1:].tolist()
+    for excluded in (best, NO_ROW):
+        found = find(postings, [probe], 40, config, excluded=np.array([excluded]))
+        assert (best in found.user[0]) == (excluded == NO_ROW)
+        assert probe in found.user[0]
 
 
 def test_entries_of_any_size_keep_their_pairs():
     """Squares of 2^-600 vanish in a double; the row must still have length 1 and its pairs."""
     tiny = csr_array(np.array([[2.0**-600, 2.0**-601], [1.0, 2.0**-600], [0, 2.0**-500]]))
-    units = unit_rows(tiny)
-    np.testing.assert_allclose(np.linalg.norm(units.toarray(), axis=1), 1)
-    comparer = Comparer({"item": units, "term": csr_array((3, 1))}, SimilarityConfig())
-    assert np.diff(comparer.pairs(np.arange(3)).offsets).tolist() == [2, 2, 2]
+    units = {"item": unit_rows(tiny), "term": csr_array((3, 1))}
+    np.testing.assert_allclose(np.linalg.norm(units["item"].toarray(), axis=1), 1)
+    config = SimilarityConfig(max_jaccard=1)
+    found = find(inverted(units, config), [0, 1, 2], 3, config)
+    assert (found.user != NO_ROW).sum(axis=1).tolist() == [2, 2, 2]
 
 
-def test_users_without_any_entry_have_no_pairs():
-    comparer = Comparer({"item": csr_array((3, 2)), "term": csr_array((3, 2))}, SimilarityConfig())
-    ranked, num_duplicates = comparer.search(np.arange(3), 2)
-    assert np.all(ranked.rows == NO_ROW)
-    assert num_duplicates.tolist() == [0, 0, 0]
+def test_users_without_any_entry_have_no_neighbours():
+    units = {"item": csr_array((3, 2)), "term": csr_array((3, 2))}
+    config = SimilarityConfig()
+    found = find(inverted(units, config), [0, 1, 2], 2, config)
+    assert np.all(found.user == NO_ROW)
+    assert found.num_duplicates.tolist() == [0, 0, 0]
+
+
+def test_packed_rows_are_items_before_terms_and_as_long_as_their_fields():
+    units, config = random_units(7), SimilarityConfig(item_share=0.3, term_share=0.1)
+    rows, fields = weighted_rows(units, config), field_masks(units)
+    assert isinstance(rows, Rows)
+    for user in range(40):
+        mine = slice(rows.offsets[user], rows.offsets[user + 1])
+        is_item = rows.entries[mine] < 15
+        lengths = [(rows.values[mine][part] ** 2).sum() for part in (is_item, ~is_item)]
+        expected = [0.75 * (fields[user] & 1), 0.25 * (fields[user] >> 1)]
+        np.testing.assert_allclose(lengths, expected, rtol=1e-6)
