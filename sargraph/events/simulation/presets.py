@@ -14,6 +14,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "no_demand_changes": {"demand_changes": False},
     "no_query_about_items": {"query_about_items": False},
     "no_similar_users": {"similar_users": False},
+    "own_tastes": {"similar_users": False, "own_tastes": True},
+    "communities": {"community_share": 0.95},
     "null": {
         "s2r_effect": False,
         "r2s_effect": False,
@@ -35,7 +37,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "r2s_probability": 0.018,
     },
 }
-"""What each preset changes. `null` plants nothing; `power_decay`, `category_noise` and `seasonal`
-are mis-specified for whoever assumes otherwise. `kuaisar` is tuned to the click rates and category
-overlaps published for KuaiSAR, and to nothing else: its users act far less often than KuaiSAR's,
-whose overlaps would be near 100 % by any rule known to us."""
+"""What each preset changes. `null` plants nothing; in `own_tastes` users are as choosy as in
+`planted`, each alone; in `communities` they are nearly copies of each other; `power_decay`,
+`category_noise` and `seasonal` are mis-specified for whoever assumes otherwise. `kuaisar` is tuned
+to the click rates and category overlaps published for KuaiSAR, and to nothing else: its users act
+far less often than KuaiSAR's, whose overlaps would be near 100 % by any rule known to us."""

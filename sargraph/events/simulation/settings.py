@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sargraph.core.config import Config, parse_config
 from sargraph.core.errors import ConfigError, nearest
@@ -33,6 +33,9 @@ class SimulateConfig(Config):
     """First day of the log (Beijing time)."""
     users_per_community: int = Field(default=40, ge=1)
     """Mean number of users that share one community's intents."""
+    community_share: float = Field(default=0.72, ge=0, le=0.97)
+    """Share of the inherent intents that is the community's; 0.03 is spread over all sub-topics,
+    the rest is the user's own."""
     sessions_per_day: float = Field(default=0.45, gt=0)
     """Mean number of sessions of a user and day."""
     steps_per_session: float = Field(default=2.8, ge=1, le=8)
@@ -65,12 +68,24 @@ class SimulateConfig(Config):
     """Off: query words are drawn from all words whatever the user searches, finds and clicks."""
     similar_users: bool = True
     """Off: all users have the same inherent intents and tastes, so none is closer than another."""
+    own_tastes: bool = False
+    """On, with `similar_users` off: each user has intents and tastes drawn for that user alone, as
+    concentrated as those of communities, so that users are alike by chance only."""
     seasonal_demand: bool = False
     """On: fresh demands move with the hour of the day, the day of the week and the season."""
     season_strength: float = Field(default=0.5, ge=0, le=1)
     """Log-amplitude of each of the three waves: e^(2 x strength) between peak and trough."""
     users_per_shard: int = Field(default=10_000, ge=2)
     """Users are made in shards of so many, communities included, so that memory stays bounded."""
+
+    @model_validator(mode="after")
+    def _own_or_shared(self) -> SimulateConfig:
+        if self.own_tastes and self.similar_users:
+            raise ValueError(
+                "got own_tastes with similar_users, expected one of them; "
+                "set similar_users = false, or leave own_tastes out"
+            )
+        return self
 
     @property
     def start_ms(self) -> int:

@@ -24,6 +24,9 @@ from sargraph.events.simulation.topics import (
     vocabulary,
 )
 
+EVEN_SHARE = 0.03
+"""Share of the inherent intents that is spread over all sub-topics alike."""
+
 
 @dataclass(frozen=True)
 class Items:
@@ -154,14 +157,17 @@ def _plant_users(config: SimulateConfig, shard: int, rng: np.random.Generator) -
     n = min(config.users_per_shard, config.num_users - shard * config.users_per_shard)
     num_communities = _num_communities(config, n)
     community = rng.integers(num_communities, size=n)
-    shared = _mixtures(num_communities, 3, config.num_topics, rng)[community]
+    # A community of one has the same law as one of many: only the likeness is gone.
+    num_groups, group = (n, np.arange(n)) if config.own_tastes else (num_communities, community)
+    shared = _mixtures(num_groups, 3, config.num_topics, rng)[group]
     shared *= rng.gamma(4.0, 0.25, size=shared.shape)
     shared /= shared.sum(axis=1, keepdims=True)
     own = _mixtures(n, 2, config.num_topics, rng)
-    intents = 0.72 * shared + 0.25 * own + 0.03 / shared.shape[1]
-    tastes = rng.normal(size=(num_communities, NUM_STYLES))[community]
+    own_share = 1 - EVEN_SHARE - config.community_share
+    intents = config.community_share * shared + own_share * own + EVEN_SHARE / shared.shape[1]
+    tastes = rng.normal(size=(num_groups, NUM_STYLES))[group]
     tastes = 0.8 * tastes + 0.6 * rng.normal(size=tastes.shape)
-    if not config.similar_users:
+    if not config.similar_users and not config.own_tastes:
         intents = np.full_like(intents, 1.0 / intents.shape[1])
         tastes = np.zeros_like(tastes)
     return Users(
