@@ -147,6 +147,25 @@ def test_vsknn_by_hand():
     np.testing.assert_allclose(rare, expected * (1 + np.log(4 / held)), rtol=1e-6)
 
 
+def test_rarity_is_counted_among_the_sessions_that_had_begun():
+    """User 4 comes after the request: neither is it one session more nor does it hold item 3."""
+    events, split, requests = by_hand()
+    n = len(events)
+    rows = [
+        (*(int(column[row]) for column in (events.user, events.time)), RECOMMEND, CLICK,
+         int(events.item[row]), NO_ROW, NO_ROW)
+        for row in range(n)
+    ]  # fmt: skip
+    rows += [(4, 100 * oracle.DAY + later, RECOMMEND, CLICK, 3, NO_ROW, NO_ROW) for later in (0, 1)]
+    grown = make_events(rows, num_users=5, num_items=8)
+    after = replace(split, part=np.full(n + 2, TRAIN, dtype=np.int8), hidden=np.zeros(n + 2, bool))
+    config, catalogue = VSKNNConfig(idf_weight=1), np.arange(8)[None]
+    before = VSKNN(events, split, config).score(requests, catalogue)
+    assert VSKNN(grown, after, config).score(requests, catalogue).tobytes() == before.tobytes()
+    later = replace(requests, as_of=requests.as_of + 1)
+    assert not np.array_equal(VSKNN(grown, after, config).score(later, catalogue), before)
+
+
 @pytest.mark.parametrize("time_kind", ["ms", "ordinal"])
 def test_stan_by_hand(time_kind):
     events, split, requests = by_hand(time_kind)
@@ -228,13 +247,9 @@ def test_no_neighbour_is_read_beyond_training(name):
 
 def test_a_log_of_places_has_no_time_to_cut_or_to_decay_by():
     world = ordinal(clocked())
-    late = replace(world.requests, as_of=world.requests.as_of)
     columns = {**world.events.columns, "time": world.events.time * 1000}
-    scaled = replace(
-        world,
-        events=replace(world.events, columns=columns),
-        requests=replace(late, as_of=late.as_of * 1000),
-    )
+    requests = replace(world.requests, as_of=world.requests.as_of * 1000)
+    scaled = replace(world, events=replace(world.events, columns=columns), requests=requests)
     found = scores("stan", world, time_decay=1e-9, max_sessions=1)
     assert np.array_equal(found, scores("stan", scaled, time_decay=None))
     assert (found[:, :-1] > 0).any(axis=1).sum() > 10
