@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.sparse import csr_array
 
 from sargraph.core.config import Config
@@ -16,9 +16,11 @@ from sargraph.core.ranked import Ranked
 from sargraph.core.scorer import Requests
 from sargraph.core.types import NO_ROW, NO_TIME, Array, BoolArray, IntArray
 from sargraph.events.events import Events
+from sargraph.neighbours.build import build_index
 from sargraph.neighbours.continuation_kernels import read_continuations
-from sargraph.neighbours.index import IndexConfig, build_index
-from sargraph.neighbours.probes import ProbeReader, Probes, Source, source_mask
+from sargraph.neighbours.index_config import ORDERED, IndexConfig
+from sargraph.neighbours.probes import ALWAYS, ProbeReader, Probes
+from sargraph.neighbours.profile import ProfileConfig, used_events
 from sargraph.neighbours.random_neighbours import RandomNeighbours
 
 NUM_SLICES = 10
@@ -32,14 +34,35 @@ class ContinuationConfig(Config):
 
     neighbours: Literal["similar", "random", "own"] = "similar"
     """Similar users; or, as controls, random users matched with them, or the user's own events."""
-    by: Source = "both"
-    """The events that similarity is taken from: of both sources, searches or recommendations."""
+    by: Literal["both", "search", "recommend"] = "both"
+    """The events that similarity is taken from: of both sources, searches or the feed alone."""
     k: int = Field(default=10, ge=1)
     """Neighbours of a request."""
     max_events: int = Field(default=10, ge=1, le=100)
     """Most choices of each neighbour."""
     index: IndexConfig = IndexConfig()
-    """How users are profiled and compared."""
+    """How users are profiled and compared, by items and terms (categories are not read)."""
+    seed: int = 0
+    """Draws the random neighbours."""
+
+    @model_validator(mode="after")
+    def _is_by_profiles_alone(self) -> ContinuationConfig:
+        """An index knows the order of its own users' choices, not that of a request."""
+        if self.index.measure in ORDERED:
+            raise ValueError(
+                f"got index.measure '{self.index.measure}'; neighbours of a request are found by "
+                "what it shares with them, so use cosine or jaccard"
+            )
+        if self.by != "both" and self.index.profile.source not in ("both", self.by):
+            raise ValueError(f"got by '{self.by}' and another index.profile.source; give one")
+        return self
+
+    @property
+    def profile(self) -> ProfileConfig:
+        """What counts in the profiles of users and in those of requests."""
+        if self.by == "both":
+            return self.index.profile
+        return self.index.profile.model_copy(update={"source": self.by})
 
 
 @dataclass(frozen=True)
@@ -115,14 +138,13 @@ class ContinuationReader:
         *,
         drop_target: bool = False,
         slices: IntArray | None = None,
-        seed: int = 0,
         index_of: Callable[..., ProfileIndex] = build_index,
     ) -> None:
-        self.events, self.train, self.config, self.seed = events, train, config, seed
+        self.events, self.train, self.config = events, train, config
         self.slices = default_slices(events, train) if slices is None else slices
         self._has_clock = events.time_kind == "ms"
-        profile = config.index.profile
-        self._probes = ProbeReader(events, visible, profile, by=config.by, drop_target=drop_target)
+        self._used = used_events(events, train, ALWAYS, config.profile)
+        self._probes = ProbeReader(events, visible, config.profile, drop_target=drop_target)
         rows = np.flatnonzero(train & events.is_positive)
         self._user, self._item, self._time = (
             column[rows] for column in (events.user, events.item, events.time)
@@ -163,9 +185,10 @@ class ContinuationReader:
 
     def _find(self, found: Continuations, requests: Requests, probes: Probes, place: int) -> None:
         """The neighbours of each request and their similarity."""
-        ranked, _ = self._index(place).search_profiles(
-            probes.sums, self.config.k, excluded=requests.user
-        )
+        index = self._index(place)
+        if index is None:
+            return
+        ranked, _ = index.search_profiles(probes.sums, self.config.k, excluded=requests.user)
         rows = ranked.rows
         if self.config.neighbours == "random":
             rows = self._matched(place).replace(requests.user, requests.as_of, rows)
@@ -175,7 +198,7 @@ class ContinuationReader:
     def _continue(self, found: Continuations, requests: Requests, probes: Probes) -> None:
         """What the neighbours chose after what they share with the request."""
         size = len(self.events.items)
-        latest = np.full(len(requests), np.iinfo(np.int64).max)
+        latest = np.full(len(requests), ALWAYS, dtype=np.int64)
         before = requests.as_of if self._has_clock else latest
         scratch: tuple[Any, Any] = (np.full(size, NO_ROW), np.zeros(size, dtype=np.int64))
         read_continuations(
@@ -183,20 +206,21 @@ class ContinuationReader:
             self._starts, self._item, self._time, *scratch, found.item, found.step,
         )  # fmt: skip
 
-    def _index(self, place: int) -> ProfileIndex:
-        if place not in self._indices:
-            mask = self.train & source_mask(self.events, self.config.by)
+    def _index(self, place: int) -> ProfileIndex | None:
+        """The index of a slice; None where nothing had happened before it."""
+        as_of = int(self.slices[place])
+        if place not in self._indices and (self._used & (self.events.time < as_of)).any():
             self._indices[place] = self._index_of(
-                self.events, mask, as_of=int(self.slices[place]), config=self.config.index
+                self.events, self._used, as_of=as_of, config=self.config.index
             )
-        return self._indices[place]
+        return self._indices.get(place)
 
     def _matched(self, place: int) -> RandomNeighbours:
         if place not in self._random:
             known = self._time < self.slices[place]
             users = len(self.events.users)
             self._random[place] = RandomNeighbours(
-                self._user[known], self._item[known], users, self.seed
+                self._user[known], self._item[known], users, self.config.seed
             )
         return self._random[place]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -14,9 +13,10 @@ from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.history import HistoryIndex
 from sargraph.events.searches import search_numbers
-from sargraph.neighbours.profile import ProfileConfig, decay
+from sargraph.neighbours.profile import ProfileConfig, decay, used_events
 
-Source: TypeAlias = Literal["both", "search", "recommend"]
+ALWAYS = np.iinfo(np.int64).max
+"""A time after all others."""
 MAX_OWN = 500
 """Most events of a user that are read for a request; the latest are kept."""
 
@@ -39,8 +39,9 @@ class ProbeReader:
 
     Only `visible` events strictly before a request's time count, neither the request's own event
     nor (for terms) its own search. With `drop_target` events on the target item are left out, and
-    so are the terms of a search that led to nothing else. `by` says from which source the sums
-    are; `items` are of both. A search counts once, whatever it led to, a term once per search.
+    so are the terms of a search that led to nothing else. The sums are of the source and of the
+    transition that the configuration names; `items` are of all. A search counts once, whatever it
+    led to, a term once per search. Raises DataError for a transition that the log does not have.
     """
 
     def __init__(
@@ -49,11 +50,10 @@ class ProbeReader:
         visible: BoolArray,
         config: ProfileConfig,
         *,
-        by: Source = "both",
         drop_target: bool = False,
     ) -> None:
         self.events, self.config, self.drop_target = events, config, drop_target
-        self._counts = source_mask(events, by)
+        self._counts = used_events(events, visible, ALWAYS, config)
         self._chosen = events.is_positive
         is_read = self._chosen | (events.is_search & (events.query != NO_ROW))
         if config.impression_weight > 0:
@@ -116,13 +116,6 @@ class ProbeReader:
         shape = (len(requests), len(self.events.queries))
         queries = csr_array((self.config.search_weight * faded, cells), shape=shape)
         return csr_array(queries @ self._has_term).sorted_indices()
-
-
-def source_mask(events: Events, by: Source) -> BoolArray:
-    """True for the events of a source, bool [events]."""
-    if by == "both":
-        return np.ones(len(events), dtype=np.bool_)
-    return events.is_search if by == "search" else events.is_recommend
 
 
 def _terms_of_queries(events: Events) -> csr_array:

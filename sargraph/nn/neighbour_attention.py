@@ -50,7 +50,8 @@ class NeighbourAttention(nn.Module):
     v_j is the token's item vector, s_j the similarity of its neighbour, n_u the activity. W_k and
     W_v are applied to the query and to the pooled token, and the two tables are pooled by their
     own weights, so that besides the gathered item vectors nothing of size tokens x dim is made.
-    At the start β = 1, W = 0 and b = logit(gate_start); a request without tokens keeps z exactly.
+    At the start β = 1, W_v = I, W = 0 and b = logit(gate_start). A request without tokens keeps z
+    exactly.
 
     Cost: O(tokens dim + dim^2) per request. Source: the attention of Vaswani et al. (NeurIPS 2017);
     neighbours as context as in Zhang et al., Neighbor based enhancement (arXiv 2302.08128).
@@ -74,9 +75,14 @@ class NeighbourAttention(nn.Module):
         self._start(gate_start)
 
     def _start(self, gate_start: float) -> None:
-        """Small zero-mean maps and tables, and a gate that is `gate_start` whatever it sees."""
-        for linear in (self.query, self.key, self.value):
+        """Small zero-mean maps and tables, and a gate that is `gate_start` whatever it sees.
+
+        The value map alone starts at the identity: c is then the mean of what neighbours chose as
+        item vectors, which already ranks well where a state is scored by its product with them.
+        """
+        for linear in (self.query, self.key):
             nn.init.xavier_normal_(linear.weight)
+        nn.init.eye_(self.value.weight)
         for table in (self.bucket_table, self.step_table):
             nn.init.normal_(table, std=0.02)
         nn.init.zeros_(self.gate.weight)

@@ -17,6 +17,7 @@ from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.embedding.negatives import FreeItems
 from sargraph.events.events import Events
 from sargraph.events.split import TRAIN, Split, requests_for
+from sargraph.sequence.augment import TargetMemory
 from sargraph.sequence.histories import Histories, HistoryReader, trimmed
 from sargraph.sequence.inputs import RequestBatch, Task
 
@@ -25,10 +26,14 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 @dataclass(frozen=True)
 class TaskData:
-    """The training requests of one task, each with its history as it was at that time."""
+    """The training requests of one task, each with its history as it was at that time.
+
+    `memory` is that of the requests' events, for an augmented model.
+    """
 
     requests: Requests
     histories: Histories
+    memory: TargetMemory | None = None
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -41,10 +46,12 @@ class TaskData:
     ) -> RequestBatch:
         """Some requests, the chosen item in column 0 and the negatives after it."""
         target = torch.from_numpy(self.requests.target[rows])
+        event = self.requests.event[rows]
         return RequestBatch(
             history=trimmed(self.histories.batch(rows, device)),
             query=torch.from_numpy(self.requests.query[rows]).to(device),
             candidates=torch.cat([target.unsqueeze(1), negatives], dim=1).to(device),
+            memory=None if self.memory is None else self.memory.at(event, device),
         )
 
 
@@ -64,7 +71,8 @@ class SequenceData:
     events strictly before it, without its own search. An untimed event is asked for at the
     validation cut; where there is one, as where the split says so, the target's (user, item) pair
     is left out of the history altogether. Negatives are never a training choice of the user.
-    `loss_on` bool [events] limits the events that requests are made from, not the histories.
+    `loss_on` bool [events] limits the events that requests are made from, not the histories;
+    `memory` is that of these events, for an augmented model.
     Raises DataError when no training event chose an item.
     """
 
@@ -80,6 +88,7 @@ class SequenceData:
         num_negatives: int = 4,
         num_contrast: int = 1024,
         loss_on: BoolArray | None = None,
+        memory: TargetMemory | None = None,
     ) -> None:
         self.batch_size, self.num_negatives = batch_size, num_negatives
         self.num_contrast = num_contrast
@@ -94,7 +103,7 @@ class SequenceData:
             drop_target=split.twins or not bool(events.is_timed[chosen].all()),
         )
         requests = {task: _asked(events, split, task, loss_on) for task in TASKS}
-        self.tasks = {t: TaskData(r, reader.read(r)) for t, r in requests.items() if len(r)}
+        self.tasks = {t: TaskData(r, reader.read(r), memory) for t, r in requests.items() if len(r)}
         if not self.tasks:
             raise DataError("no training event chose an item; give other events or another split")
         self.counts = {str(task): len(data) for task, data in self.tasks.items()}

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from sargraph.nn.neighbour_attention import NeighbourMemory
+
 Task: TypeAlias = Literal["search", "recommend"]
 
 
@@ -45,9 +47,11 @@ class HistoryBatch:
 class RequestBatch:
     """Requests to rank candidates for: a history, the query of a search (-1 in recommendation).
 
-    In training column 0 of `candidates` is the positive; -1 marks a missing candidate.
+    In training column 0 of `candidates` is the positive; -1 marks a missing candidate. `memory` is
+    what the neighbours of each request chose, None for a plain model.
     """
 
     history: HistoryBatch
     query: Int[Tensor, " batch"]
     candidates: Int[Tensor, "batch candidates"]
+    memory: NeighbourMemory | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_serializer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -18,6 +18,7 @@ from sargraph.core.scorer import Requests
 from sargraph.core.types import BoolArray, FloatArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import Split
+from sargraph.sequence.augment_config import AugmentConfig
 from sargraph.training.fit import FitConfig
 
 
@@ -42,6 +43,16 @@ class SequenceConfig(Config):
     """
     device: str = "auto"
     """Where to train: "auto" (CUDA where there is one, else the CPU) or a torch device."""
+    augment: AugmentConfig | None = None
+    """What similar users chose next, as a further input; none = the plain model."""
+
+    @model_serializer(mode="wrap")
+    def _plain_as_ever(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
+        """A plain model is written as it was before there was an augmentation, to the bit."""
+        written: dict[str, Any] = handler(self)
+        if self.augment is None:
+            written.pop("augment", None)
+        return written
 
 
 @runtime_checkable
@@ -61,6 +72,10 @@ class Ranker(Protocol):
 
     def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
         """Logits of `candidates` [n, c], float32 [n, c]; -inf for a missing candidate (-1)."""
+        ...
+
+    def gates(self, requests: Requests) -> FloatArray:
+        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
         ...
 
 
@@ -106,9 +121,18 @@ class SequenceFamily(ABC):
 
     @abstractmethod
     def ranker(
-        self, module: Any, config: Any, events: Events, visible: BoolArray, drop_target: bool
+        self,
+        module: Any,
+        config: Any,
+        events: Events,
+        visible: BoolArray,
+        drop_target: bool,
+        train: BoolArray | None = None,
     ) -> Ranker:
-        """The network bound to the events whose histories it reads."""
+        """The network bound to the events whose histories it reads.
+
+        `train` bool [events]: the events that neighbours are read from, where it has an `augment`.
+        """
 
     @abstractmethod
     def step_bytes(self, events: Events, config: Any) -> int:

@@ -14,6 +14,8 @@ from sargraph.core.errors import DataError
 from sargraph.core.types import NO_ROW, Array, BoolArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import Split
+from sargraph.nn.neighbour_attention import NeighbourMemory
+from sargraph.sequence.augment import TargetMemory
 
 _SORTED_TOGETHER = 32
 """Batches' worth of windows that are sorted by length together: little padding, much mixing."""
@@ -25,7 +27,8 @@ class NextItemBatch:
 
     `items` holds item rows, oldest first, -1 = padding; only real positions have targets, so the
     loss sees no padding. `first_share` is the share of each item among the choices that users
-    start with.
+    start with. `event` holds the event rows of the targets, `memory` what their neighbours chose
+    (None for a plain model).
     """
 
     items: Int[Tensor, "batch slots"]
@@ -33,6 +36,8 @@ class NextItemBatch:
     slot: Int[Tensor, " targets"]
     target: Int[Tensor, " targets"]
     first_share: Float[Tensor, " items"]
+    event: Int[Tensor, " targets"]
+    memory: NeighbourMemory | None = None
 
 
 class NextItemData:
@@ -42,6 +47,7 @@ class NextItemData:
     older, so that choices of one moment never see each other. Choices without a time come first;
     they have no order, so each epoch draws one afresh and a target among them follows those drawn
     before it. A history longer than `max_events` is cut into windows that hold each target once.
+    `memory` is that of the targets, for an augmented model.
     Where the split has twins a choice whose item the user chose before is no target, as such a pair
     stands in no history at prediction time. `seen` and `loss_on` bool [events] limit the choices
     that are read, and those that are targets.
@@ -63,7 +69,9 @@ class NextItemData:
         batch_size: int,
         seen: BoolArray | None = None,
         loss_on: BoolArray | None = None,
+        memory: TargetMemory | None = None,
     ) -> None:
+        self._memory = memory
         chosen = events.is_positive & split.is_train & split.visible
         if seen is not None:
             chosen &= seen
@@ -106,13 +114,16 @@ class NextItemData:
         chosen = np.repeat(epoch.first_target[windows], count) + within
         row = np.repeat(np.arange(len(windows)), count)
         slot = epoch.after[chosen] - epoch.window_starts[windows][row]
-        target = self._item[epoch.target[chosen]]
+        target = epoch.target[chosen]
+        event = self._rows[target]
         return NextItemBatch(
             items=_tensor(items, device),
             row=_tensor(row, device),
             slot=_tensor(slot, device),
-            target=_tensor(target, device),
+            target=_tensor(self._item[target], device),
             first_share=self._first_share.to(device),
+            event=_tensor(event, device),
+            memory=None if self._memory is None else self._memory.at(event, device),
         )
 
     def _epoch(self, rng: np.random.Generator) -> _Epoch:

@@ -12,6 +12,8 @@ from sargraph.core.config import Config
 from sargraph.nn.attention import EncoderLayer, FeedForward
 from sargraph.nn.catalogue_softmax import catalogue_softmax_loss
 from sargraph.nn.dropout import ByteDropout
+from sargraph.nn.neighbour_attention import NeighbourMemory
+from sargraph.sequence.augment import Augment
 
 
 class SASRecConfig(Config):
@@ -46,12 +48,15 @@ class SASRec(nn.Module):
     h = LN(x + attend(x)), x = LN(h + W_2 gelu(W_1 h)), score(i) = <x_T, e_i>; input and output
     share the item table, and training is a softmax over the whole catalogue at every position.
     An empty history has a state of its own, a learned vector that ends up ranking the items users
-    start with. Cost: O(T^2 dim + T dim^2) per history, O(items dim) per ranked catalogue.
+    start with. With an `augment` each state is changed by what similar users chose next before it
+    is scored. Cost: O(T^2 dim + T dim^2) per history, O(items dim) per ranked catalogue.
     Source: Kang and McAuley, Self-attentive sequential recommendation (ICDM 2018); with the full
     softmax as in Klenitskiy and Vasilev (RecSys 2023).
     """
 
-    def __init__(self, num_items: int, config: SASRecConfig, seed: int = 0) -> None:
+    def __init__(
+        self, num_items: int, config: SASRecConfig, seed: int = 0, augment: Augment | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         with torch.random.fork_rng(devices=[]):
@@ -63,6 +68,7 @@ class SASRec(nn.Module):
             self.layers = nn.ModuleList(_layer(config) for _ in range(config.num_layers))
             self.empty = nn.Parameter(torch.zeros(config.dim))
             self._start(config.init_std)
+        self.augment = augment
 
     def _start(self, std: float) -> None:
         """Small normal weights everywhere; biases zero, norms at one."""
@@ -84,8 +90,28 @@ class SASRec(nn.Module):
         states: Tensor = x
         return states
 
-    def encode(self, items: Int[Tensor, "batch slots"]) -> Float[Tensor, "batch dim"]:
-        """The state that a history ends in; the learned vector for an empty one."""
+    def encode(
+        self, items: Int[Tensor, "batch slots"], memory: NeighbourMemory | None = None
+    ) -> Float[Tensor, "batch dim"]:
+        """The state that a history ends in (the learned vector for an empty one), augmented."""
+        return self.augmented(self.state(items), memory)
+
+    def augmented(
+        self, states: Float[Tensor, "queries dim"], memory: NeighbourMemory | None
+    ) -> Float[Tensor, "queries dim"]:
+        """The states with what neighbours chose let in; the same ones without an `augment`."""
+        if self.augment is None or memory is None:
+            return states
+        changed: Tensor = self.augment(states, self.vectors(memory), memory)
+        return changed
+
+    def vectors(self, memory: NeighbourMemory) -> Float[Tensor, "queries tokens dim"]:
+        """The item vectors of a memory's tokens; those of item 0 where there is none."""
+        found: Tensor = self.item_table(memory.item.clamp(min=0))
+        return found
+
+    def state(self, items: Int[Tensor, "batch slots"]) -> Float[Tensor, "batch dim"]:
+        """The state that a history ends in before any augmentation."""
         length = (items >= 0).sum(1)
         if items.shape[1] == 0:
             return self.empty.expand(len(items), -1)
@@ -99,9 +125,10 @@ class SASRec(nn.Module):
         row: Int[Tensor, " targets"],
         slot: Int[Tensor, " targets"],
         target: Int[Tensor, " targets"],
+        memory: NeighbourMemory | None = None,
     ) -> Float[Tensor, ""]:
         """Mean cross-entropy of each target given the state after its (row, slot)."""
-        states = self(items)[row, slot]
+        states = self.augmented(self(items)[row, slot], memory)
         return catalogue_softmax_loss(states, self.item_table.weight, target)
 
     def first_item_loss(self, share: Float[Tensor, " items"]) -> Float[Tensor, ""]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from sargraph.events.events import Events
 from sargraph.events.history import HistoryIndex
 from sargraph.events.split import Split
 from sargraph.nn.catalogue_softmax import BLOCK_CELLS
+from sargraph.nn.neighbour_attention import NeighbourMemory
+from sargraph.sequence.augment import Augment, MemoryReader, TargetMemory, memory_of
 from sargraph.sequence.model import SEQUENCE_MODELS, SequenceConfig, SequenceFamily
 from sargraph.sequence.next_items import NextItemBatch, NextItemData
 from sargraph.sequence.sasrec import SASRec, SASRecConfig
@@ -24,6 +27,8 @@ _ENCODED_AT_ONCE = 1024
 """Histories encoded at once."""
 _CELLS = 1 << 16
 """Candidates whose vectors are gathered at once."""
+_VECTORS_PER_TOKEN = 4
+"""Vectors held per token of a neighbour: itself, its gradient in parts, its row's gradient."""
 _VECTORS_PER_SLOT = 24
 """Activations kept for the backward pass per slot and layer, in vectors."""
 
@@ -47,7 +52,8 @@ class SASRecFamily(SequenceFamily):
 
     def build(self, events: Events, config: SASRecTraining, seed: int) -> SASRec:
         """A fresh SASRec over the catalogue of `events`."""
-        return SASRec(len(events.items), config.model, seed)
+        augment = Augment.of(config.augment, config.model.dim, seed)
+        return SASRec(len(events.items), config.model, seed, augment)
 
     def data(
         self, events: Events, split: Split, config: SASRecTraining, loss_on: BoolArray | None
@@ -58,13 +64,16 @@ class SASRecFamily(SequenceFamily):
         return NextItemData(
             events, split, max_events=config.model.max_events, batch_size=config.batch_size,
             seen=part, loss_on=allowed,
+            memory=TargetMemory.read(events, split, config.augment, allowed),
         )  # fmt: skip
 
     def losses(
         self, module: SASRec, batch: NextItemBatch, config: SASRecTraining
     ) -> dict[str, Tensor]:
         """Next-item cross-entropy, and the one that teaches the empty history."""
-        following = module.next_item_loss(batch.items, batch.row, batch.slot, batch.target)
+        following = module.next_item_loss(
+            batch.items, batch.row, batch.slot, batch.target, batch.memory
+        )
         first = module.first_item_loss(batch.first_share)
         return {"loss": following + first, "next_item": following, "first_item": first}
 
@@ -93,17 +102,25 @@ class SASRecFamily(SequenceFamily):
         events: Events,
         visible: BoolArray,
         drop_target: bool,
+        train: BoolArray | None = None,
     ) -> NextItemRanker:
         """Ranks the catalogue by the state that a history ends in."""
-        return NextItemRanker(module, config, events, visible, drop_target)
+        memory = MemoryReader.of(
+            config.augment, module.augment, events, train, visible, drop_target
+        )
+        return NextItemRanker(module, config, events, visible, drop_target, memory)
 
     def step_bytes(self, events: Events, config: SASRecTraining) -> int:
-        """Activations of the layers, one block of scores, and the gradient of the item table."""
+        """Activations of the layers, a block of scores, gradient of the item table, tokens."""
         sizes = config.model
         slots = 2 * max(config.batch_size, sizes.max_events)
         layers = slots * sizes.num_layers * (_VECTORS_PER_SLOT * sizes.dim + 4 * sizes.inner_dim)
         attention = 4 * slots * sizes.max_events * sizes.num_heads * sizes.num_layers
-        return 4 * (layers + attention + BLOCK_CELLS + 2 * len(events.items) * sizes.dim)
+        tokens = 0
+        if config.augment is not None:
+            tokens = config.augment.k * config.augment.max_events * config.batch_size
+        catalogue = BLOCK_CELLS + 2 * len(events.items) * sizes.dim
+        return 4 * (layers + attention + catalogue + _VECTORS_PER_TOKEN * tokens * sizes.dim)
 
 
 class NextItemRanker:
@@ -118,8 +135,9 @@ class NextItemRanker:
         events: Events,
         visible: BoolArray,
         drop_target: bool,
+        memory: MemoryReader | None = None,
     ) -> None:
-        self.module = module
+        self.module, self._memory = module, memory
         self._source: Literal["recommend"] | None = (
             "recommend" if config.source == "recommend" else None
         )
@@ -131,15 +149,33 @@ class NextItemRanker:
     def encode(self, requests: Requests) -> FloatArray:
         """The state of each request's history, float32 [n, dim]."""
         states = np.empty((len(requests), self.module.config.dim), dtype=np.float32)
+        for rows, items, memory in self._blocks(requests):
+            states[rows] = self.module.encode(items, memory).cpu().numpy()
+        return states
+
+    def gates(self, requests: Requests) -> FloatArray:
+        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
+        found = np.full(len(requests), np.nan, dtype=np.float32)
+        for rows, items, memory in self._blocks(requests):
+            if memory is not None and self.module.augment is not None:
+                state, vectors = self.module.state(items), self.module.vectors(memory)
+                found[rows] = self.module.augment.gates(state, vectors, memory).cpu().numpy()
+        return found
+
+    def _blocks(
+        self, requests: Requests
+    ) -> Iterator[tuple[IntArray, Tensor, NeighbourMemory | None]]:
+        """(requests, items of their histories, their memory), some at a time."""
         histories = self._histories(requests)
         lengths = (histories != NO_ROW).sum(axis=1)
         order = np.argsort(lengths, kind="stable")  # like lengths together: little padding
         device = self.module.item_table.weight.device
+        found = None if self._memory is None else self._memory.read(requests)
         for start in range(0, len(order), _ENCODED_AT_ONCE):
             rows = order[start : start + _ENCODED_AT_ONCE]
             items = histories[rows, : int(lengths[rows].max())]
-            states[rows] = self.module.encode(torch.from_numpy(items).to(device)).cpu().numpy()
-        return states
+            memory = None if found is None else memory_of(found.take(rows), device)
+            yield rows, torch.from_numpy(items).to(device), memory
 
     def item_vectors(self) -> FloatArray:
         """The item table, float32 [items, dim]."""

@@ -40,8 +40,9 @@ class SequenceModel:
     """A sequence model that ranks: it reads the histories of requests from `events` itself.
 
     Only `visible` events strictly older than a request's `as_of` are read; with `drop_target` none
-    on the target item. `history` and `fitted` tell of the training, `init_report` per table how
-    many ids the given embeddings knew, `parents` the hashes of events and embeddings.
+    on the target item. An augmented model reads its neighbours from the events `train` bool [n].
+    `history` and `fitted` tell of the training, `init_report` per table how many ids the given
+    embeddings knew, `parents` the hashes of events and embeddings.
     """
 
     name: str
@@ -56,12 +57,15 @@ class SequenceModel:
     init_report: dict[str, dict[str, int]] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     content_hash: str = ""
+    train: BoolArray | None = None
 
     @cached_property
     def ranker(self) -> Ranker:
         """The network bound to the events."""
         family = sequence_family(self.name)
-        return family.ranker(self.module, self.config, self.events, self.visible, self.drop_target)
+        return family.ranker(
+            self.module, self.config, self.events, self.visible, self.drop_target, self.train
+        )
 
     def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
         """Logits of `candidates` [n, c], float32 [n, c]; -inf for a missing candidate (-1).
@@ -76,6 +80,11 @@ class SequenceModel:
             )
         with _evaluating(self.module), torch.inference_mode():
             return self.ranker.score(requests, candidates)
+
+    def gates(self, requests: Requests) -> FloatArray:
+        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
+        with _evaluating(self.module), torch.inference_mode():
+            return self.ranker.gates(requests)
 
     def with_training(self, history: list[dict[str, Any]], fitted: dict[str, Any]) -> SequenceModel:
         """The model with the story of its training."""
@@ -96,7 +105,8 @@ class SequenceModel:
             path, KIND, config=about, seed=self.seed, parents=self.parents, beside=[TIMING]
         ) as folder:
             write_tensors(folder / "weights.safetensors", weights)
-            write_columns(folder / "visible.parquet", {"visible": self.visible})
+            read = {} if self.train is None else {"train": self.train}
+            write_columns(folder / "visible.parquet", {"visible": self.visible, **read})
             for kind, vocabulary in self.events.vocabularies.items():
                 vocabulary.save(folder / f"{kind}.parquet")
             _write_json(folder / "history.json", [_without_times(entry) for entry in self.history])
@@ -127,13 +137,15 @@ class SequenceModel:
             raise ArtifactError(f"{folder} does not fit these events ({reason})") from None
         module.to(device_of(device)).eval()
         timing = json.loads((folder / TIMING).read_text(encoding="utf-8"))
+        read = _read_by(split) if split else _read_then(folder, manifest, events)
         return bind(
             family,
             name=about["model"],
             module=module,
             config=config,
             events=events,
-            visible=split.visible if split else _visible_then(folder, manifest, events),
+            visible=read["visible"],
+            train=None if config.augment is None else read["train"],
             drop_target=split.twins if split else about["drop_target"],
             seed=manifest.seed or 0,
             history=timing["epochs"],
@@ -187,16 +199,23 @@ def _check_ids(folder: Path, events: Events) -> None:
             )
 
 
-def _visible_then(folder: Path, manifest: Manifest, events: Events) -> BoolArray:
-    visible = read_columns(folder / "visible.parquet")["visible"].astype(np.bool_)
+def _read_by(split: Split) -> dict[str, BoolArray]:
+    """The events that a model may read: in histories, and of neighbours."""
+    return {"visible": split.visible, "train": split.is_train & split.visible}
+
+
+def _read_then(folder: Path, manifest: Manifest, events: Events) -> dict[str, BoolArray]:
+    """The same as they were when the model was fitted. Raises ArtifactError for other events."""
+    columns = read_columns(folder / "visible.parquet")
+    read = {name: column.astype(np.bool_) for name, column in columns.items()}
     trained_on = manifest.parents.get("events", "")
     other = trained_on and events.content_hash and trained_on != events.content_hash
-    if other or len(visible) != len(events):
+    if other or len(read["visible"]) != len(events):
         raise ArtifactError(
             f"{folder} was fitted on other events; give their split, so that it is known which "
             "of the events may be seen"
         )
-    return visible
+    return read
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sargraph.core.types import BoolArray
 from sargraph.embedding.embeddings import Embeddings
 from sargraph.events.events import Events
 from sargraph.events.split import Split, require_split
+from sargraph.sequence.augment import start_augment
 from sargraph.sequence.model import SequenceConfig, SequenceFamily, device_of, sequence_family
 from sargraph.sequence.sequence_model import SequenceModel, bind
 from sargraph.sequence.start import InitReport, start_from
@@ -98,6 +99,7 @@ def _fresh(
         events=events,
         visible=split.visible,
         drop_target=split.twins,
+        train=start_augment(module, config.augment, events, split),
         seed=seed,
         init_report=report,
         parents=parents,

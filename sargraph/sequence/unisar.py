@@ -20,6 +20,7 @@ from sargraph.nn.transition import (
     TransitionFusion,
     Transitions,
 )
+from sargraph.sequence.augment import Augment
 from sargraph.sequence.encoders import Attributes, InputEncoder, RowVectors, distinct_rows
 from sargraph.sequence.inputs import HistoryBatch, RequestBatch, Task
 from sargraph.sequence.unisar_config import UniSARConfig
@@ -53,7 +54,9 @@ class UniSAR(nn.Module):
     encoders; F_r = Dec_r(rec2rec, src2rec), F_s = Dec_s(src2src, rec2src); each candidate c pools
     r_c and s_c by target attention; logit = PLE_task([r_c ; s_c ; v_c ; u ; q]), where q is a
     learned constant in recommendation. Rank on these logits, never on their sigmoid.
-    A history is encoded once for all its candidates; an empty one is all zeros.
+    A history is encoded once for all its candidates; an empty one is all zeros. With an `augment`
+    what similar users chose next changes u, once per request: a memory of 100 tokens per candidate
+    would cost more than all else.
 
     Cost per request: O((rec + search)^2 dim) for the history and
     O(candidates (rec + search + experts expert_dim) dim) for the scores.
@@ -73,6 +76,7 @@ class UniSAR(nn.Module):
         item_attributes: Attributes | None = None,
         user_attributes: Attributes | None = None,
         seed: int = 0,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -84,6 +88,7 @@ class UniSAR(nn.Module):
             )  # fmt: skip
             self._build(config)
             self._initialise(config)
+        self.augment = augment
 
     def _build(self, config: UniSARConfig) -> None:
         dim, heads, layers, dropout = (
@@ -174,6 +179,7 @@ class UniSAR(nn.Module):
         """Every distinct item and query of a batch, encoded once."""
         history = batch.history
         items = [history.rec_item, history.search_item, batch.candidates, negative_items]
+        items += [] if batch.memory is None else [batch.memory.item]
         queries = [history.search_query, batch.query, negative_queries]
         return (
             self.inputs.items(*(rows for rows in items if rows is not None)),
@@ -189,7 +195,7 @@ class UniSAR(nn.Module):
         queries: RowVectors,
     ) -> Tensor:
         history, target = batch.history, items(batch.candidates)
-        user = self.inputs.users(history.user)
+        user = self._user(batch, items)
         query = queries(batch.query) if task == "search" else self.no_query.expand_as(user)
         per_candidate = [
             self.rec_pooling(encoded.rec, history.rec_valid, target),
@@ -200,6 +206,22 @@ class UniSAR(nn.Module):
             task, torch.cat(per_candidate, dim=-1), torch.cat([user, query], dim=-1)
         )
         return logits
+
+    def gates(self, batch: RequestBatch) -> Float[Tensor, " batch"]:
+        """Mean gate of the augmentation of each request; NaN where nothing is let in."""
+        user = self.inputs.users(batch.history.user)
+        if self.augment is None or batch.memory is None:
+            return torch.full_like(user[:, 0], torch.nan)
+        items, _ = self._vectors(batch)
+        return self.augment.gates(user, items(batch.memory.item), batch.memory)
+
+    def _user(self, batch: RequestBatch, items: RowVectors) -> Tensor:
+        """The vector of each request's user, augmented where the model is."""
+        user = self.inputs.users(batch.history.user)
+        if self.augment is None or batch.memory is None:
+            return user
+        augmented: Tensor = self.augment(user, items(batch.memory.item), batch.memory)
+        return augmented
 
     def _click_loss(self, logits: Tensor, valid: Tensor) -> Tensor:
         if self.config.loss == "softmax":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,8 +16,10 @@ from sargraph.core.scorer import Requests
 from sargraph.core.types import BoolArray, FloatArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.split import Split
+from sargraph.neighbours.continuations import Continuations
+from sargraph.sequence.augment import Augment, MemoryReader, TargetMemory, memory_of
 from sargraph.sequence.batch import TASKS, JointBatch, SequenceData
-from sargraph.sequence.histories import HistoryReader, trimmed
+from sargraph.sequence.histories import BLOCK, HistoryReader, trimmed
 from sargraph.sequence.inputs import RequestBatch, Task
 from sargraph.sequence.model import SEQUENCE_MODELS, SequenceConfig, SequenceFamily
 from sargraph.sequence.unisar import UniSAR
@@ -25,6 +28,8 @@ from sargraph.training.optimiser import RowAdam
 
 CELLS = 1 << 15
 """Candidates scored at once; bounds memory (about 4 kB each at the default sizes)."""
+_TOKENS_PER_SLOT = 10
+"""A token of a neighbour is held four times, a slot of a history forty."""
 _FLOATS_PER_SLOT = 40
 """Activations kept for the backward pass, in vectors per event and candidate (measured)."""
 
@@ -63,6 +68,7 @@ class UniSARFamily(SequenceFamily):
             query_terms=_padded(events.query_terms, config.max_terms),
             item_terms=_padded(events.item_terms, config.max_terms) if has_text else None,
             seed=seed,
+            augment=Augment.of(config.augment, config.model.dim, seed),
         )
         for kind in ("user", "item"):
             # A dense gradient of a large table costs more than the rows that a step needs.
@@ -78,9 +84,11 @@ class UniSARFamily(SequenceFamily):
             "max_search": config.model.max_search,
             "max_clicks": config.max_clicks,
         }
+        targets = np.ones(len(events), dtype=np.bool_) if loss_on is None else loss_on
         return SequenceData(
             events, split, **sizes, batch_size=config.batch_size,
             num_negatives=config.num_negatives, num_contrast=config.num_contrast, loss_on=loss_on,
+            memory=TargetMemory.read(events, split, config.augment, targets),
         )  # fmt: skip
 
     def losses(
@@ -125,6 +133,7 @@ class UniSARFamily(SequenceFamily):
         events: Events,
         visible: BoolArray,
         drop_target: bool,
+        train: BoolArray | None = None,
     ) -> JointRanker:
         """Scores candidates against histories of both sources."""
         reader = HistoryReader(
@@ -135,40 +144,68 @@ class UniSARFamily(SequenceFamily):
             max_clicks=config.max_clicks,
             drop_target=drop_target,
         )
-        return JointRanker(module, reader)
+        memory = MemoryReader.of(
+            config.augment, module.augment, events, train, visible, drop_target
+        )
+        return JointRanker(module, reader, memory)
 
     def step_bytes(self, events: Events, config: UniSARTraining) -> int:
         """Vectors kept per event of the histories and per candidate, of both tasks."""
         sizes = config.model
         slots = sizes.max_rec + sizes.max_search * (1 + config.max_clicks)
         slots += (1 + config.num_negatives) * sizes.num_experts
+        if config.augment is not None:
+            slots += config.augment.k * config.augment.max_events // _TOKENS_PER_SLOT
         return 4 * 2 * config.batch_size * slots * sizes.dim * _FLOATS_PER_SLOT
 
 
 class JointRanker:
     """Ranks by a network that reads a history of both sources for each candidate."""
 
-    def __init__(self, module: UniSAR, reader: HistoryReader) -> None:
+    def __init__(
+        self, module: UniSAR, reader: HistoryReader, memory: MemoryReader | None = None
+    ) -> None:
         self.module = module
         self.reader = reader
+        self.memory = memory
 
     def score(self, requests: Requests, candidates: IntArray) -> FloatArray:
         """Logits of `candidates` [n, c]. Each history is read once per block of candidates."""
         scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
+        found = None if self.memory is None else self.memory.read(requests)
         for task in TASKS:
             rows = np.flatnonzero(requests.is_search == (task == "search"))
             for block in _blocks(rows, max(1, CELLS // max(candidates.shape[1], 1))):
-                scores[block] = self._score(requests.take(block), candidates[block], task)
+                asked = self._asked(requests, found, block)
+                scores[block] = self._score(asked, candidates[block], task)
         return scores
 
-    def _score(self, requests: Requests, candidates: IntArray, task: Task) -> FloatArray:
+    def gates(self, requests: Requests) -> FloatArray:
+        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
+        gates = np.full(len(requests), np.nan, dtype=np.float32)
+        found = None if self.memory is None else self.memory.read(requests)
+        for block in _blocks(np.arange(len(requests)), BLOCK):
+            gates[block] = self.module.gates(self._asked(requests, found, block)).cpu().numpy()
+        return gates
+
+    def _asked(
+        self, requests: Requests, found: Continuations | None, rows: IntArray
+    ) -> RequestBatch:
+        """Some requests with their histories and memories, and no candidate yet."""
         device = next(self.module.parameters()).device
-        histories = self.reader.read(requests)
-        history = trimmed(histories.batch(np.arange(len(requests)), device))
-        query = torch.from_numpy(requests.query).to(device)
+        some = requests.take(rows)
+        histories = self.reader.read(some)
+        return RequestBatch(
+            history=trimmed(histories.batch(np.arange(len(rows)), device)),
+            query=torch.from_numpy(some.query).to(device),
+            candidates=torch.empty((len(rows), 0), dtype=torch.long, device=device),
+            memory=None if found is None else memory_of(found.take(rows), device),
+        )
+
+    def _score(self, asked: RequestBatch, candidates: IntArray, task: Task) -> FloatArray:
         parts = []
-        for part in torch.from_numpy(candidates).to(device).split(CELLS, dim=1):
-            batch = RequestBatch(history=history, query=query, candidates=part)
+        for part in torch.from_numpy(candidates).to(asked.query.device).split(CELLS, dim=1):
+            batch = replace(asked, candidates=part)
             parts.append(self.module.logits(batch, task).cpu())
         return np.asarray(torch.cat(parts, dim=1).numpy(), dtype=np.float32)
 

@@ -13,7 +13,7 @@ from sargraph.core.ranked import Ranked
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.searches import search_numbers
-from sargraph.neighbours.index import IndexConfig
+from sargraph.neighbours.index_config import IndexConfig
 from sargraph.neighbours.profile import DEFAULT_HALF_LIFE, MS_PER_DAY, ProfileConfig
 
 Sums = dict[int, float]

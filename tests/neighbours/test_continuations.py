@@ -27,8 +27,8 @@ from sargraph.neighbours.continuations import (
     Continuations,
     default_slices,
 )
-from sargraph.neighbours.probes import ProbeReader, source_mask
-from sargraph.neighbours.profile import ProfileConfig
+from sargraph.neighbours.probes import ALWAYS, ProbeReader
+from sargraph.neighbours.profile import ProfileConfig, used_events
 from sargraph.testing.continuation_oracle import (
     PlainIndex,
     own_rows,
@@ -77,14 +77,13 @@ def test_probes_are_what_plain_loops_add_up(kind, time_kind):
     events = world(0, time_kind=time_kind)
     split = split_events(events, KINDS[kind])
     fading = {"item_half_life": 1e-4, "term_half_life": 3e-4} if time_kind == "ms" else {}
-    config = ProfileConfig(impression_weight=0.2, **fading)
     requests = all_requests(events, split).take(np.arange(0, 200, 5))
     for by in ("both", "search", "recommend"):
-        found = ProbeReader(events, split.visible, config, by=by, drop_target=split.twins).read(
-            requests
-        )
+        config = ProfileConfig(impression_weight=0.2, source=by, **fading)
+        read = ProbeReader(events, split.visible, config, drop_target=split.twins)
+        found = read.read(requests)
         for n in range(len(requests)):
-            expected = _plain_probe(events, split, requests, n, by, config)
+            expected = _plain_probe(events, split, requests, n, config)
             for field, sums in expected.items():
                 row = found.sums[field][[n]].toarray()[0]
                 np.testing.assert_allclose(
@@ -92,12 +91,13 @@ def test_probes_are_what_plain_loops_add_up(kind, time_kind):
                 )
 
 
-def _plain_probe(events, split, requests, n, by, config):
+def _plain_probe(events, split, requests, n, config):
     user, as_of, event, target = (
         int(column[n]) for column in (requests.user, requests.as_of, requests.event,
                                       requests.target)
     )  # fmt: skip
-    number, mask = search_numbers(events), source_mask(events, by)
+    number = search_numbers(events)
+    mask = used_events(events, split.visible, ALWAYS, config)
     rows = own_rows(events, split.visible, user, as_of, event)
     to_target = {
         s for s in {int(number[r]) for r in rows} - {NO_ROW}
@@ -297,3 +297,29 @@ def test_no_request_and_no_history_have_no_neighbours():
     assert len(read.read(Requests.empty())) == 0
     nothing = read.read(Requests(*(np.array([v]) for v in (0, NO_ROW, 0, 5, NO_ROW))))
     assert (nothing.neighbour == NO_ROW).all() and nothing.activity.tolist() == [0]
+
+
+@pytest.mark.parametrize("time_kind", ["ms", "ordinal"])
+def test_the_index_gives_what_the_plain_one_does(time_kind):
+    events = world(9, time_kind=time_kind, num_users=40, num_items=60, num_events=900)
+    split = split_events(events, SplitConfig())
+    requests = all_requests(events, split)
+    known = split.is_train & split.visible
+    plain = reader(events, split).read(requests)
+    found = ContinuationReader(
+        events, known, split.visible, ContinuationConfig(k=3, max_events=4)
+    ).read(requests)
+    np.testing.assert_allclose(found.similarity, plain.similarity, rtol=1e-5, atol=1e-7)
+    assert (found.neighbour == plain.neighbour).mean() > 0.99  # but for ties
+    settings = {"profile": {"transition": "S2R"}}
+    if time_kind == "ms":
+        by_transition = ContinuationConfig(k=3, max_events=4, index=settings)
+        other = ContinuationReader(events, known, split.visible, by_transition).read(requests)
+        assert (other.neighbour != found.neighbour).any() and (other.neighbour != NO_ROW).any()
+
+
+def test_settings_that_cannot_be_met_are_refused():
+    with pytest.raises(ValueError, match="measure"):
+        ContinuationConfig(index={"measure": "stan"})
+    with pytest.raises(ValueError, match="source"):
+        ContinuationConfig(by="search", index={"profile": {"source": "recommend"}})
