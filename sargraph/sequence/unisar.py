@@ -55,8 +55,8 @@ class UniSAR(nn.Module):
     r_c and s_c by target attention; logit = PLE_task([r_c ; s_c ; v_c ; u ; q]), where q is a
     learned constant in recommendation. Rank on these logits, never on their sigmoid.
     A history is encoded once for all its candidates; an empty one is all zeros. With an `augment`
-    what similar users chose next changes u, once per request: a memory of 100 tokens per candidate
-    would cost more than all else.
+    what similar users chose next changes u, once per request: for each candidate all tokens of the
+    memory would have to be read again.
 
     Cost per request: O((rec + search)^2 dim) for the history and
     O(candidates (rec + search + experts expert_dim) dim) for the scores.
