@@ -124,7 +124,8 @@ class ContinuationReader:
     with a shared clock neighbours are sought in the latest of the `slices` that is not after the
     request: rising times int64 [slices], each with an index of what was before it; and only their
     choices strictly before the request are read. In other logs, whose places in time cannot be
-    compared between users, all training events of others may be used. Never the user's own.
+    compared between users, all training events of others may be used; of the user's own later ones
+    there only the idf knows, which counts who has an item. Never are the user's own choices read.
 
     Cost: an index per slice, made when first needed and kept; a search per request.
     """

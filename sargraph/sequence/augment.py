@@ -181,8 +181,8 @@ def start_augment(
 
 
 def memory_of(found: Continuations, device: torch.device | str = "cpu") -> NeighbourMemory:
-    """Continuations as tensors, without the neighbours that no request has."""
-    used = int((found.neighbour != NO_ROW).sum(1).max(initial=0))
+    """Continuations as tensors, without the last neighbours that no request has."""
+    used = 1 + int(np.flatnonzero((found.neighbour != NO_ROW).any(0)).max(initial=NO_ROW))
     item, step = (part[:, :used].reshape(len(found), -1) for part in (found.item, found.step))
     return NeighbourMemory(
         item=torch.from_numpy(item.astype(np.int64)).to(device),

@@ -15,7 +15,7 @@ from sargraph.core.types import NO_ROW
 from sargraph.events.events import Events
 from sargraph.events.schema import CLICK, RECOMMEND
 from sargraph.events.split import TEST, VALID, Split, SplitConfig, requests_for, split_events
-from sargraph.neighbours.continuations import ContinuationReader
+from sargraph.neighbours.continuations import ContinuationReader, Continuations
 from sargraph.sequence.augment import Augment, MemoryReader, TargetMemory, memory_of
 from sargraph.sequence.augment_config import AugmentConfig
 from sargraph.sequence.gates import gate_by_activity
@@ -167,6 +167,15 @@ def test_the_memory_of_a_target_is_that_of_its_request(events, split):
     for name in ("item", "step", "similarity", "activity"):
         assert torch.equal(getattr(found, name), getattr(expected, name))
     assert found.valid.any()
+
+
+def test_a_gap_among_the_neighbours_loses_none():
+    found = Continuations.empty(2, 3, 2)
+    found.neighbour[1, 2], found.similarity[1, 2], found.item[1, 2] = 5, 0.5, (7, 8)
+    for rows in ([0, 1], [1]):
+        memory = memory_of(found.take(np.array(rows)))
+        assert memory.item[-1].tolist() == [-1, -1, -1, -1, 7, 8]
+    assert memory_of(found.take(np.array([0]))).item.shape == (1, 0)
 
 
 def test_both_tasks_are_given_the_memory_of_their_own_targets(events, split):
