@@ -17,9 +17,9 @@ from sargraph.neighbours.posting_kernels import SEGMENT, SEGMENT_BITS
 
 CHUNK = 64
 """Accumulators that are looked at together; mostly none of them is high enough."""
-WALK_BELOW = SEGMENT // 4
-"""With fewer postings in a segment these are gone through again in place of all accumulators."""
-ROOM = 192
+WALK = 4
+"""With fewer than one posting per so many users a segment's postings are gone through again."""
+ROOM = 128
 """Candidates beyond those asked for that are gathered before the weak ones are dropped."""
 
 
@@ -124,7 +124,7 @@ def _gather(
     highest = factors.max() * rule.shrink[len(entries)] / scale.unit
     multipliers = (values / lists.scale * scale.unit * 4294967296.0).astype(np.uint64)
     work.state[:] = 0
-    trigger = ROOM + 2 * max(rule.k, rule.num_rescored)
+    trigger = ROOM + max(rule.k, rule.num_rescored)
     num_users = len(users.fields)
     for segment in range(lists.head.shape[1] - 1):
         total = _add_entries(entries, multipliers, segment, scale.count_bits, lists, rule, work)
@@ -132,7 +132,7 @@ def _gather(
             continue
         base = segment << SEGMENT_BITS
         width = min(SEGMENT, num_users - base)
-        if total < min(WALK_BELOW, width):
+        if total * WALK < width:
             trigger = _walk(
                 entries, segment, excluded, factors, highest, scale, trigger,
                 lists, users, rule, work,
@@ -174,12 +174,15 @@ def _add_entries(
     for place in range(len(entries)):
         entry, multiplier = entries[place], multipliers[place]
         low, high = lists.head[entry, segment], lists.head[entry, segment + 1]
+        if rule.num_rescored == 0:
+            tail, end = lists.tail[entry, segment], lists.tail[entry, segment + 1]
+            if tail == high:  # a single segment, or a short list: one loop is enough
+                high = end
+            elif end > tail:
+                _add(work.sums, lists.packed, tail, end, multiplier, count_bits)
+                total += end - tail
         _add(work.sums, lists.packed, low, high, multiplier, count_bits)
         total += high - low
-        if rule.num_rescored == 0:
-            low, high = lists.tail[entry, segment], lists.tail[entry, segment + 1]
-            _add(work.sums, lists.packed, low, high, multiplier, count_bits)
-            total += high - low
     return total
 
 
@@ -197,22 +200,71 @@ def _scan(
     base: int, width: int, size: int, excluded: int, factors: Any, highest: float,
     scale: _Scale, trigger: int, users: Users, rule: Rule, work: Work,
 ) -> int:  # fmt: skip
-    """Look at the accumulators of a segment, take up the high ones and set all to zero."""
-    sums = work.sums
+    """Look at the accumulators of a segment, take up the high ones and set all to zero.
+
+    As long as nothing is known of what is high, those come first that are among the highest of
+    their chunks: nearly all others are then too low to be looked at closely.
+    """
+    top = np.uint32(0xFFFFFFFF)
+    num_kept = max(rule.k, rule.num_rescored)
+    if work.state[1] == 0 and width > 2 * CHUNK * num_kept:
+        high = _highest_chunks(work.sums[:width], num_kept)
+        if high > 1:
+            work.state[2] = high - 1
+            _take_up(base, width, size, excluded, factors, highest, scale, width, top,
+                     users, rule, work)  # fmt: skip
+            work.state[2] = 0
+            if work.state[0] >= num_kept:
+                trigger = _drop_weak(highest, scale, rule, work)
+            top = high - np.uint32(1)
+    trigger = _take_up(base, width, size, excluded, factors, highest, scale, trigger, top,
+                       users, rule, work)  # fmt: skip
+    work.sums[:width] = 0
+    return trigger
+
+
+@njit(cache=True, nogil=True)
+def _highest_chunks(sums: Any, num_kept: int) -> Any:
+    """The highest accumulator of the chunk that is the `num_kept`-th by it."""
+    most = np.zeros(-(-len(sums) // CHUNK), np.uint32)
+    for chunk in range(len(most)):
+        highest = np.uint32(0)
+        for local in range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(sums))):
+            highest = max(highest, sums[local])
+        most[chunk] = highest
+    return np.partition(most, len(most) - num_kept)[len(most) - num_kept]
+
+
+@njit(cache=True, nogil=True)
+def _take_up(
+    base: int, width: int, size: int, excluded: int, factors: Any, highest: float,
+    scale: _Scale, trigger: int, top: Any, users: Users, rule: Rule, work: Work,
+) -> int:  # fmt: skip
+    """Take up users whose accumulators are over the floor and at most `top`."""
+    # Arrays are taken out of their tuples before the loop: compiled code counts references to
+    # what it takes out.
+    sums, out_user, out_score = work.sums, work.user, work.score
+    fields, alive, offsets, shrink = users.fields, users.alive, users.offsets, rule.shrink
+    found, least, floor = int(work.state[0]), work.state[1], np.uint32(work.state[2])
     for start in range(0, width, CHUNK):
         stop = min(start + CHUNK, width)
         most = np.uint32(0)
         for local in range(start, stop):
             most = max(most, sums[local])
-        if most <= work.state[2]:
+        if most <= floor:
             continue
         for local in range(start, stop):
-            if sums[local] > work.state[2]:
-                user = base + local
-                _offer(user, sums[local], size, excluded, factors, scale, users, rule, work)
-        if work.state[0] >= trigger:
+            if floor < sums[local] <= top:
+                found = _offer(
+                    base + local, sums[local], size, excluded, factors, shrink, rule.max_jaccard,
+                    scale.count_bits, scale.unit, least, fields, alive, offsets,
+                    out_user, out_score, found,
+                )  # fmt: skip
+        if found >= trigger:
+            work.state[0] = found
             trigger = _drop_weak(highest, scale, rule, work)
-    sums[:width] = 0
+            found, least, floor = int(work.state[0]), work.state[1], np.uint32(work.state[2])
+    work.state[0] = found
     return trigger
 
 
@@ -222,38 +274,46 @@ def _walk(
     trigger: int, lists: Lists, users: Users, rule: Rule, work: Work,
 ) -> int:  # fmt: skip
     """As `_scan`, by way of the postings: few accumulators of this segment are not zero."""
-    sums, base = work.sums, segment << SEGMENT_BITS
+    sums, out_user, out_score, packed = work.sums, work.user, work.score, lists.packed
+    fields, alive, offsets, shrink = users.fields, users.alive, users.offsets, rule.shrink
+    found, least, floor = int(work.state[0]), work.state[1], np.uint32(work.state[2])
     for entry in entries:
         for part in range(1 if rule.num_rescored else 2):
             bounds = lists.tail if part else lists.head
             for place in range(bounds[entry, segment], bounds[entry, segment + 1]):
-                local = lists.packed[place] & np.uint32(SEGMENT - 1)
+                local = np.int64(packed[place] & np.uint32(SEGMENT - 1))
                 value = sums[local]
                 sums[local] = 0
-                if value > work.state[2]:
-                    user = base + np.int64(local)
-                    _offer(user, value, len(entries), excluded, factors, scale, users, rule, work)
-                    if work.state[0] >= trigger:
-                        trigger = _drop_weak(highest, scale, rule, work)
+                if value > floor:
+                    found = _offer(
+                        (segment << SEGMENT_BITS) + local, value, len(entries), excluded, factors,
+                        shrink, rule.max_jaccard, scale.count_bits, scale.unit, least,
+                        fields, alive, offsets, out_user, out_score, found,
+                    )  # fmt: skip
+            if found >= trigger:
+                work.state[0] = found
+                trigger = _drop_weak(highest, scale, rule, work)
+                found, least, floor = int(work.state[0]), work.state[1], np.uint32(work.state[2])
+    work.state[0] = found
     return trigger
 
 
 @njit(cache=True, nogil=True)
 def _offer(
-    user: int, value: Any, size: int, excluded: int, factors: Any,
-    scale: _Scale, users: Users, rule: Rule, work: Work,
-) -> None:  # fmt: skip
+    user: int, value: Any, size: int, excluded: int, factors: Any, shrink: Any,
+    max_jaccard: float, count_bits: Any, unit: float, least: float,
+    fields: Any, alive: Any, offsets: Any, out_user: Any, out_score: Any, found: int,
+) -> int:  # fmt: skip
     """Take up a user whose similarity may be high enough; a duplicate's is kept negative."""
-    common = value & ((np.uint32(1) << scale.count_bits) - np.uint32(1))
-    cosine = (value >> scale.count_bits) / scale.unit * factors[users.fields[user]]
-    score = cosine * rule.shrink[common]
-    if score >= work.state[1] and user != excluded and users.alive[user]:
-        theirs = users.offsets[user + 1] - users.offsets[user]
-        if common > rule.max_jaccard * (size + theirs - common):
-            score = -score
-        place = int(work.state[0])
-        work.user[place], work.score[place] = user, score
-        work.state[0] += 1
+    common = value & ((np.uint32(1) << count_bits) - np.uint32(1))
+    score = (value >> count_bits) / unit * factors[fields[user]] * shrink[common]
+    if score < least or user == excluded or not alive[user]:
+        return found
+    theirs = offsets[user + 1] - offsets[user]
+    if common > max_jaccard * (size + theirs - common):
+        score = -score
+    out_user[found], out_score[found] = user, score
+    return found + 1
 
 
 @njit(cache=True, nogil=True)
@@ -270,7 +330,7 @@ def _drop_weak(highest: float, scale: _Scale, rule: Rule, work: Work) -> int:
             work.user[kept], work.score[kept] = work.user[place], work.score[place]
             kept += 1
     work.state[0] = kept
-    return ROOM + 2 * max(kept, num_kept)
+    return ROOM + max(kept, num_kept)
 
 
 @njit(cache=True, nogil=True)
