@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sargraph.core.types import DoubleArray, IntArray
+from sargraph.core.types import CodeArray, DoubleArray, FloatArray, IntArray
 from sargraph.events.transitions import TRANSITIONS
 from sargraph.neighbours.neighbours import Neighbour, Shared
 from sargraph.neighbours.profiled import Profiled
 
 if TYPE_CHECKING:
     from sargraph.neighbours.index import UserIndex
+
+
+Values = FloatArray | DoubleArray
 
 
 def neighbour_of(
@@ -47,7 +50,7 @@ def neighbour_of(
 
 
 def _shared(
-    mine: IntArray, my_values: DoubleArray, theirs: IntArray, their_values: DoubleArray
+    mine: CodeArray, my_values: Values, theirs: CodeArray, their_values: Values
 ) -> tuple[IntArray, DoubleArray]:
     """The common entries and the products of their weights, in float64."""
     entries, at_mine, at_theirs = np.intersect1d(

@@ -123,7 +123,8 @@ def _categories(items: Vocabulary, index: UserIndex) -> Categories | None:
     if index.item_categories is None or "category" not in index.vocabularies:
         return None
     known = items.match(index.vocabularies["item"])
-    lists = [index.item_categories[row] if row != NO_ROW else [] for row in known]
+    none = np.empty(0, dtype=np.int64)
+    lists = [index.item_categories[row] if row != NO_ROW else none for row in known]
     vocabulary = index.vocabularies["category"]
     levels = np.ones(len(vocabulary), dtype=np.int64)
     return Categories(vocabulary, levels, Ragged.from_lists(lists))

@@ -42,7 +42,8 @@ class UserIndex:
     `parts` hold the users; all but the first were added later. `idfs` float64 [width] by field,
     as they were when the index was built; `item_categories`: those of each item. Only events
     before `as_of` are in it. `counts` tells what became of users and entries that came later;
-    `parents` maps roles to content hashes. An index never changes: `add` and `remove` give another one that shares the old lists.
+    `parents` maps roles to content hashes. An index never changes: `add` and `remove` give
+    another one that shares the old lists.
     """
 
     parts: tuple[Part, ...]

@@ -128,8 +128,8 @@ def _read(path: Path, name: str) -> Any:
     file = path / f"{name}.npy"
     try:
         # An array without elements cannot be mapped.
-        mode = "r" if file.stat().st_size > 128 else None
-        found = np.load(file, mmap_mode=mode, allow_pickle=False)
+        is_mapped = file.stat().st_size > 128
+        found = np.load(file, mmap_mode="r" if is_mapped else None, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{file} cannot be read ({error}); write the index again") from None
     return np.asarray(found)  # a plain view, as compiled loops know no other kind

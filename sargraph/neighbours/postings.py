@@ -18,7 +18,8 @@ from sargraph.neighbours.posting_kernels import (
     fill_postings,
     split_heads,
 )
-from sargraph.neighbours.search_kernels import Lists, Probes, Rule, Users, Work, search_all
+from sargraph.neighbours.search_kernels import search_all
+from sargraph.neighbours.search_types import Lists, Probes, Rule, Users, Work
 from sargraph.neighbours.similarity import SimilarityConfig
 
 MAX_POSTINGS = 2**31 - 1
