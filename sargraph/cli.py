@@ -162,34 +162,50 @@ app.command()(judging.compare)
 def index(
     events: options.EventsDir,
     out: options.Out,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Index all events, not the training part.")
+    ] = False,
+    settings: options.Set = None,
     json: options.Json = False,
 ) -> None:
     """Index the users' histories for `similar`.
 
     Example: sargraph index events --out users
+
+    Example: sargraph index events --out users --set profile.source=search --set measure=jaccard
     """
     from sargraph.pipeline.commands import index_from
 
-    screen.frame(f"index in {out}", index_from(events, out).describe(), json)
+    made = index_from(events, out, everything, settings or [])
+    screen.frame(f"index in {out}", made.describe(), json)
 
 
 @app.command()
 def similar(
     index: Annotated[Path, typer.Argument(help="Folder of an index.")],
-    user_id: options.UserId,
+    user_id: options.OptionalUserId = None,
     k: Annotated[int, typer.Option("-k", help="Number of neighbours.")] = 10,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="CSV of events (item_id, query, time, source) instead of a user."),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Read the heaviest postings only; not exact.")
+    ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show shared items and terms.")
+        bool, typer.Option("--explain", help="Show what is shared, and its part of the whole.")
     ] = False,
     json: options.Json = False,
 ) -> None:
     """Find the users whose histories are most similar.
 
     Example: sargraph similar users 2 -k 5 --explain
+
+    Example: sargraph similar users --history history.csv
     """
     from sargraph.pipeline.commands import similar_from
 
-    screen.frame(*similar_from(index, user_id, k, explain or json), json)
+    screen.neighbours(*similar_from(index, user_id, history, k, fast), explain, json)
 
 
 @app.command()

@@ -17,4 +17,7 @@ EventsDir = Annotated[Path, typer.Argument(metavar="EVENTS", help="Folder of eve
 GraphDir = Annotated[Path, typer.Argument(metavar="GRAPH", help="Folder of a graph.")]
 EmbeddingsDir = Annotated[Path, typer.Argument(metavar="EMBEDDINGS", help="Folder of embeddings.")]
 UserId = Annotated[str, typer.Argument(metavar="USER_ID", help="User id, as in the logs.")]
+OptionalUserId = Annotated[
+    str | None, typer.Argument(metavar="[USER_ID]", help="User id, as in the logs.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sargraph.evaluation.report import Report
+    from sargraph.neighbours.neighbours import Neighbours
     from sargraph.pipeline.grid.outcome import GridOutcome
     from sargraph.pipeline.run import Outcome
 
@@ -73,6 +74,19 @@ def rows(title: str, records: Sequence[Mapping[str, Any]], as_json: bool) -> Non
     import pandas as pd
 
     frame(title, pd.DataFrame(list(records)), as_json)
+
+
+def neighbours(title: str, found: Neighbours, with_evidence: bool, as_json: bool) -> None:
+    """Show similar users; for machines always with all evidence."""
+    if as_json:
+        answer = found.to_dict()
+        _print_json({"title": title, "rows": answer.pop("neighbours"), **answer})
+        return
+    table = found.to_frame()
+    evidence = [name for name in table if str(name).startswith("shared_") or name == "transitions"]
+    # A log without categories or without a clock has nothing to say there.
+    gone = [name for name in evidence if not with_evidence or not table[name].any()]
+    frame(title, table.drop(columns=gone), False)
 
 
 def report(title: str, found: Report, as_json: bool) -> None:

@@ -88,4 +88,4 @@ def _names(shared: tuple[Shared, ...], num_shown: int) -> str:
 
 
 def _shares(transitions: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {share:.0%}" for name, share in transitions.items())
+    return ", ".join(f"{name} {share:.0%}" for name, share in transitions.items() if share >= 0.005)

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from sargraph.core.config import apply_overrides, parse_config
-from sargraph.core.errors import DataError
+from sargraph.core.errors import BadInputError, DataError
 from sargraph.events.describe import describe_events
 from sargraph.events.events import Events
 from sargraph.events.ingest import ingest
@@ -27,6 +27,8 @@ from sargraph.graph.build import GraphConfig, build_graph
 from sargraph.graph.graph import Graph
 from sargraph.neighbours.build import build_index
 from sargraph.neighbours.index import UserIndex
+from sargraph.neighbours.index_config import IndexConfig
+from sargraph.neighbours.neighbours import Neighbours
 
 log = logging.getLogger("sargraph")
 
@@ -97,19 +99,39 @@ def build_from(
     return graph.save(out, config=config.model_dump(mode="json"))
 
 
-def index_from(events_path: Path, out: Path) -> UserIndex:
-    """Profile the users of saved events by their training part and save the index."""
+def index_from(
+    events_path: Path, out: Path, everything: bool = False, settings: Sequence[str] = ()
+) -> UserIndex:
+    """Profile the users of saved events by their training part, or by all, and save the index."""
     events = Events.load(events_path)
-    return build_index(events, split_events(events)).save(out)
+    config = parse_config(IndexConfig, apply_overrides({}, settings), "settings of the index")
+    split = None if everything else split_events(events)
+    return build_index(events, split, config=config).save(out)
 
 
 def similar_from(
-    index: Path, user_id: str, k: int, with_evidence: bool
-) -> tuple[str, pd.DataFrame]:
-    """A title and the neighbours of one user; the title says why there are none."""
-    found = UserIndex.load(index).similar(user_id, k)
-    frame = found.to_frame()
-    if not with_evidence:
-        frame = frame.drop(columns=["shared_items", "shared_terms"])
-    title = f"users similar to {user_id}"
-    return (f"{title}: {found.reason}" if found.reason else title), frame
+    index_path: Path, user_id: str | None, history: Path | None, k: int, fast: bool
+) -> tuple[str, Neighbours]:
+    """A title and the users most like one of the index, or like the history in a CSV file.
+
+    The title says why there are none. Raises BadInputError unless one of both is given.
+    """
+    if (user_id is None) == (history is None):
+        raise BadInputError("expected a USER_ID or --history FILE, one of both")
+    index = UserIndex.load(index_path)
+    exact = False if fast else None
+    if history is None:
+        found, whom = index.similar(str(user_id), k, exact=exact), str(user_id)
+    else:
+        found, whom = index.similar_to(_read_history(history), k, exact=exact), str(history)
+    title = f"users similar to {whom}"
+    if found.num_unknown:
+        title += f" ({found.num_unknown} entries of the history are not in the index)"
+    return (f"{title}: {found.reason}" if found.reason else title), found
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype={"item_id": str, "query": str})
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"got history {path}, which cannot be read as CSV ({error})") from None

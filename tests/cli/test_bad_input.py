@@ -107,6 +107,8 @@ def test_events_that_the_graph_or_the_model_was_not_made_from(command, world, tm
 
 def test_an_unknown_user(command, world):
     refused(command("similar", world / "users", "nobody"), "unknown id 'nobody'")
+    refused(command("similar", world / "users"), "USER_ID or --history FILE")
+    refused(command("similar", world / "users", "--history", world / "none.csv"), "none.csv")
 
 
 def test_an_unknown_model(command, world, tmp_path):

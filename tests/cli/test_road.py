@@ -103,7 +103,34 @@ def test_similar_shows_neighbours_and_on_request_the_evidence(command, world):
     plain = json.loads(done(command("similar", world / "users", 1, "-k", 3, "--json")))
     assert len(plain["rows"]) == 3
     assert plain["rows"][0]["similarity"] >= plain["rows"][1]["similarity"]
-    assert "shared items" in done(command("similar", world / "users", 1, "--explain"))
+    best = plain["rows"][0]
+    evidence = [*best["shared_items"], *best["shared_terms"], *best["shared_categories"]]
+    assert sum(entry["share"] for entry in evidence) == pytest.approx(1)
+    explained = done(command("similar", world / "users", 1, "--explain"))
+    assert "shared items" in explained and "%" in explained
+    assert "shared items" not in done(command("similar", world / "users", 1))
+    fast = json.loads(done(command("similar", world / "users", 1, "-k", 3, "--fast", "--json")))
+    assert fast["rows"] == plain["rows"]  # 60 users: every list is all head
+
+
+def test_similar_takes_a_history_that_the_index_never_saw(command, world, tmp_path):
+    shared = json.loads(done(command("similar", world / "users", 1, "-k", 1, "--json")))["rows"][0]
+    item = shared["shared_items"][0]
+    (tmp_path / "history.csv").write_text(f"item_id,query\n{item['id']},\nno-such-item,\n")
+    given = ("similar", world / "users", "--history", tmp_path / "history.csv", "--json")
+    found = json.loads(done(command(*given)))
+    assert found["num_unknown"] == 1 and "1 entries" in found["title"]
+    assert all(row["shared_items"][0]["name"] == item["name"] for row in found["rows"])
+    assert shared["user_id"] in {row["user_id"] for row in json.loads(
+        done(command(*given, "-k", 60)))["rows"]}  # fmt: skip
+
+
+def test_index_takes_settings_and_all_events(command, world, tmp_path):
+    made = ["index", world / "events", "--out", tmp_path / "users", "--json"]
+    searches = json.loads(done(command(*made, "--set", "profile.source=search")))["rows"]
+    everything = json.loads(done(command(*made, "--everything")))["rows"]
+    entries = {row["field"]: row["entries"] for row in everything}
+    assert entries["item"] > next(r["entries"] for r in searches if r["field"] == "item") > 0
 
 
 def test_run_walks_the_road_of_a_file_and_compares_with_what_was_expected(command, tmp_path):
