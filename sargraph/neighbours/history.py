@@ -11,7 +11,8 @@ from sargraph.core.errors import BadInputError
 from sargraph.core.ragged import Ragged
 from sargraph.core.types import NO_ROW, NO_TIME, Array, IntArray
 from sargraph.events.events import Categories, Events
-from sargraph.events.schema import CLICK, COLUMNS, RECOMMEND, SEARCH, SEARCHED
+from sargraph.events.reading.tokens import words
+from sargraph.events.schema import CLICK, COLUMNS, RECOMMEND, SEARCH, SEARCHED, TimeKind
 from sargraph.events.text import canonical_id, normalise
 from sargraph.events.vocabulary import Vocabulary
 from sargraph.neighbours.profiled import Profiled
@@ -42,20 +43,22 @@ def ad_hoc(history: Events | pd.DataFrame, index: UserIndex) -> tuple[Profiled, 
 def events_of(frame: pd.DataFrame, index: UserIndex) -> Events:
     """A table of one user's history as events.
 
-    Columns as in `UserIndex.similar_to`; an empty cell is no item, no query or no time. Without
-    `source` a row with a query is a search and any other a recommendation. Each row is a search
-    of its own. A query is cut into lowercased words; where the terms of the index were made in
-    another way, ingest the history with the recipe of the log and give events.
+    Columns as in `UserIndex.similar_to`; an empty cell is no item, no query or no time. Rows of
+    one time, and all without a time, are in order, the oldest first. Without `source` a row with
+    a query is a search and any other a recommendation. Each row is a search of its own. A query
+    is cut into lowercased words; where the terms of the index were made in another way, ingest
+    the history with the recipe of the log and give events.
     """
     _check_columns(frame)
     item_ids = [canonical_id(text) for text in _texts(frame, "item_id")]
     queries = [normalise(text) for text in _texts(frame, "query")]
     items, item = _coded(item_ids)
     texts, query = _coded(queries)
-    terms = sorted({word for text in texts for word in text.split()})
+    words_of = [words(text) for text in texts]
+    terms = sorted({word for found in words_of for word in found})
     row_of = {term: row for row, term in enumerate(terms)}
     source = _sources(frame, query)
-    time = _times(frame)
+    time = _times(frame, index.time_kind)
     columns = {
         "time": time, "source": source, "action": np.where(item == NO_ROW, SEARCHED, CLICK),
         "user": np.zeros(len(frame)), "item": item, "query": query,
@@ -68,7 +71,7 @@ def events_of(frame: pd.DataFrame, index: UserIndex) -> Events:
         columns={name: columns[name][order].astype(dtype) for name, dtype in COLUMNS.items()},
         vocabularies={"user": Vocabulary([""]), "item": item_vocabulary,
                       "query": Vocabulary(texts), "term": Vocabulary(terms)},
-        query_terms=Ragged.from_lists([[row_of[w] for w in text.split()] for text in texts]),
+        query_terms=Ragged.from_lists([[row_of[w] for w in found] for found in words_of]),
         item_terms=Ragged.from_lists([[] for _ in items]),
         categories=_categories(item_vocabulary, index),
         time_kind=index.time_kind,
@@ -107,15 +110,22 @@ def _sources(frame: pd.DataFrame, query: IntArray) -> Array:
     return np.array([SOURCES[name] for name in given])
 
 
-def _times(frame: pd.DataFrame) -> IntArray:
+def _times(frame: pd.DataFrame, time_kind: TimeKind) -> IntArray:
+    n = len(frame)
     if "time" not in frame:
-        return np.full(len(frame), NO_TIME, dtype=np.int64)
-    given = pd.to_numeric(frame["time"], errors="coerce")
-    unreadable = frame["time"].notna() & given.isna()
-    if unreadable.any():
-        got = frame["time"][unreadable].iloc[0]
-        raise BadInputError(f"got time '{got}', expected a whole number as in the log, or nothing")
-    return np.array([NO_TIME if pd.isna(t) else int(t) for t in given], dtype=np.int64)
+        return np.full(n, NO_TIME, dtype=np.int64)
+    if time_kind == "none" and frame["time"].notna().any():
+        raise BadInputError("got times for an index without any, expected no column time")
+    given, texts = frame["time"], _texts(frame, "time")
+    # Only numbers and texts: pandas would turn dates into a number of a unit of its own.
+    numbers = pd.to_numeric(given, errors="coerce") if given.dtype.kind in "iufO" else [None] * n
+    times = [NO_TIME if pd.isna(t) or not float(t).is_integer() else int(t) for t in numbers]
+    for text, time in zip(texts, times, strict=True):
+        if text.strip() and not NO_TIME < time < 2**63:
+            raise BadInputError(
+                f"got time '{text}', expected a whole number as in the log, or nothing"
+            )
+    return np.array(times, dtype=np.int64)
 
 
 def _categories(items: Vocabulary, index: UserIndex) -> Categories | None:

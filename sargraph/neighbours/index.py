@@ -22,7 +22,7 @@ from sargraph.events.vocabulary import Vocabulary
 from sargraph.graph.graph import EdgeTable
 from sargraph.neighbours.evidence import neighbour_of
 from sargraph.neighbours.history import ad_hoc
-from sargraph.neighbours.index_config import IndexConfig
+from sargraph.neighbours.index_config import ORDERED, IndexConfig
 from sargraph.neighbours.index_files import load_index, save_index
 from sargraph.neighbours.neighbours import Neighbours
 from sargraph.neighbours.part import Part, merged
@@ -104,9 +104,9 @@ class UserIndex:
     ) -> tuple[Ranked, IntArray]:
         """The k most similar users of each user row, and the duplicates left out, int64 [users].
 
-        Ties go to the lower row. The duplicates are those at least as similar as the last
-        neighbour. `exact` overrules the configuration. Raises BadInputError for k below 1 and
-        UnknownIdError for users who are not in the index.
+        Ties go to the lower row. Of the duplicates those at least as similar as the last
+        neighbour are counted, and some of the others. `exact` overrules the configuration. Raises
+        BadInputError for k below 1 and UnknownIdError for users who are not in the index.
         """
         users = np.asarray(users, dtype=np.int64)
         found = self.find(self.profiled(users), k, excluded=users, exact=exact)
@@ -123,8 +123,14 @@ class UserIndex:
         """As `search`, for sums of one's own (see `profile_sums`), [n, width] by field.
 
         The index multiplies them by its own idf. `excluded` int64 [n]: a user row that each must
-        not find, -1 = none.
+        not find, -1 = none. Sums without "category" are compared by items and terms. Raises
+        BadInputError also for a measure of order, which sums do not tell.
         """
+        if self.config.measure in ORDERED:
+            raise BadInputError(
+                f"got profiles for the measure '{self.config.measure}', which reads the order of "
+                "choices; expected cosine or jaccard, or users of the index"
+            )
         probes = profiled(sums, self.idfs, self.config)
         found = self.find(probes, k, excluded=excluded, exact=exact)
         return _ranked(found), found.num_duplicates
@@ -241,7 +247,7 @@ class UserIndex:
             for place, pair in enumerate(pairs)
         )
         num_duplicates = int(found.num_duplicates[0])
-        reason = "" if pairs else _why_none(probe, num_duplicates)
+        reason = "" if pairs else _why_none(probe, num_duplicates, self.config.measure)
         return Neighbours(user_id, neighbours, num_duplicates, reason)
 
 
@@ -255,9 +261,10 @@ def _line(kind: str, sizes: IntArray) -> tuple[str, int, int, float, int]:
     return kind, len(has), int(sizes.sum()), mean, int(sizes.max(initial=0))
 
 
-def _why_none(probe: Profiled, num_duplicates: int) -> str:
+def _why_none(probe: Profiled, num_duplicates: int, measure: str) -> str:
     if not probe.fields[0]:
         return "this user chose no item and searched for nothing in the events of the index"
     if num_duplicates:
         return f"all {num_duplicates} users who share something with this one are duplicates"
-    return "no other user shares an item or a query term with this one"
+    shared = "one of the latest choices" if measure == "stan" else "an item or a query term"
+    return f"no other user shares {shared} with this one"

@@ -28,6 +28,7 @@ def is_reranked(config: IndexConfig, probes: Profiled) -> bool:
 def reranked(found: Found, probes: Profiled, users: Profiled, config: IndexConfig) -> Found:
     """The users found for each probe in the order of the measure, ties by place.
 
+    Whoever the measure finds nothing in common with is not found (STAN reads no terms).
     Similarities are those of the measure, shrunk by the number of common items and terms.
     Cost: O(Σ profile sizes of the users found), in compiled loops.
     """
@@ -37,8 +38,9 @@ def reranked(found: Found, probes: Profiled, users: Profiled, config: IndexConfi
         one = probes.take(np.array([probe]))
         measured = _measure(one, users, places, config) * _shrink(one, users, places, config)
         order = np.lexsort((places, -measured))
-        user[probe, : len(places)] = places[order]
-        similarity[probe, : len(places)] = measured[order]
+        order = order[measured[order] > 0]
+        user[probe, : len(order)] = places[order]
+        similarity[probe, : len(order)] = measured[order]
     return Found(user, similarity, found.num_duplicates)
 
 

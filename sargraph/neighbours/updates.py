@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
+from sargraph.core.errors import BadInputError
 from sargraph.core.types import NO_ROW, NO_TIME, BoolArray, DoubleArray, IntArray
 from sargraph.events.events import Events
 from sargraph.events.vocabulary import Vocabulary
@@ -51,9 +52,16 @@ def from_outside(index: UserIndex, events: Events) -> tuple[Profiled, int]:
     """Users of other events as the index compares them, and how many entries it does not know.
 
     All events are read. The rows are those of `events.users`; items, terms and categories are
-    matched by id. Entries of the profile that the index does not know are left out.
+    matched by id. Entries of the profile that the index does not know are left out. Raises
+    BadInputError for another kind of time.
     """
-    mask, as_of = np.ones(len(events), dtype=np.bool_), after_last(events)
+    if events.time_kind != index.time_kind:
+        raise BadInputError(
+            f"got events whose time is '{events.time_kind}', expected '{index.time_kind}' as in "
+            "the index; ingest them with the recipe of its log"
+        )
+    # Beside events without a time the others must be as old as they are to the index.
+    mask, as_of = np.ones(len(events), dtype=np.bool_), max(after_last(events), index.as_of)
     sums = profile_sums(events, mask, as_of, index.config.profile)
     sequences = sequences_of(events, mask, as_of, index.config)
     here = {"item": events.items, "term": events.terms}
@@ -61,7 +69,7 @@ def from_outside(index: UserIndex, events: Events) -> tuple[Profiled, int]:
         here["category"] = events.categories.vocabulary
     known = {field: here[field].match(index.vocabularies[field]) for field in index.idfs
              if field in here}  # fmt: skip
-    num_unknown = sum(int(np.sum(known[field][sums[field].indices] == NO_ROW)) for field in FIELDS)
+    num_unknown = sum(int(np.sum(known[field][sums[field].indices] == NO_ROW)) for field in known)
     matched = {
         field: _matched(sums.get(field), known.get(field), len(events.users), len(idf))
         for field, idf in index.idfs.items()
@@ -80,7 +88,10 @@ def with_users(index: UserIndex, events: Events) -> UserIndex:
     rows = np.where(is_new, len(index) + np.cumsum(is_new) - 1, old)
     found, num_unknown = from_outside(index, events)
     order = np.argsort(rows)
-    part = make_part(found.take(active[order]), rows[order], _width(index), index.config)
+    parts = [part.without(old) for part in index.parts]
+    if len(active):
+        added = found.take(active[order])
+        parts.append(make_part(added, rows[order], _width(index), index.config))
     new_ids = [id_ for id_, new in zip(ids, is_new, strict=True) if new]
     names = [events.users.names[user] for user in active[is_new]]
     users = Vocabulary([*index.users.ids, *new_ids], [*index.users.names, *names])
@@ -90,7 +101,7 @@ def with_users(index: UserIndex, events: Events) -> UserIndex:
              *counts.values())  # fmt: skip
     return replace(
         index,
-        parts=_gathered((*(each.without(old) for each in index.parts), part), index),
+        parts=_gathered(tuple(parts), index),
         vocabularies={**index.vocabularies, "user": users},
         counts={name: index.counts.get(name, 0) + count for name, count in counts.items()},
         content_hash="",
@@ -114,7 +125,7 @@ def _gathered(parts: tuple[Part, ...], index: UserIndex) -> tuple[Part, ...]:
     """The parts, with those that came later made one where they are many."""
     if len(parts) <= MAX_PARTS:
         return parts
-    later = [part for part in parts[1:] if part.alive.any()]
+    later = parts[1:]
     users = np.concatenate([part.users[part.alive] for part in later])
     joined = Profiled.joined([p.profiled.take(np.flatnonzero(p.alive)) for p in later])
     order = np.argsort(users)
