@@ -73,8 +73,8 @@ def state_vectors(
     without vectors or a mask that does not fit. Cost: that of one request per active user.
     """
     if not isinstance(model, VectorScorer):
-        got = f"a {type(model).__name__} without vectors"
-        raise BadInputError(f"got {got}, expected a model with `encode`, such as SASRec")
+        got = f"a model without vectors ({type(model).__name__})"
+        raise BadInputError(f"got {got}, expected one with `encode`, such as SASRec")
     check_mask(events, mask)
     until = _ends(events, mask, as_of)
     users = _active(events, mask, until)
