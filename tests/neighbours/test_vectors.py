@@ -220,7 +220,7 @@ def test_a_model_or_a_mask_that_does_not_fit_is_an_error():
     events, _, items = taste_world()
     everything = np.ones(len(events), bool)
     model = MeanOfHistory(events, everything, items)
-    with pytest.raises(BadInputError, match="got a model without vectors .object., expected one"):
+    with pytest.raises(BadInputError, match=r"without vectors \(object\), expected one"):
         state_vectors(object(), events, everything)
     with pytest.raises(BadInputError, match=r"got a mask of bool \[3\], expected bool \[240\]"):
         state_vectors(model, events, everything[:3])
