@@ -2,7 +2,7 @@
 
     python benchmarks/similar_users.py --users 10000|100000|1000000 [--json] [--probes N]
 
-Random profiles (see similar_users_data.py), top 50, one thread. Ours: exact, and by the 500
+Random profiles (see similar_users_data.py), top 50, one thread. Ours: exact, and by the 1,000
 heaviest postings of each entry with the best 100 scored in full; without shrinkage and duplicate
 filter, so that all do one job (checked: every exact method gives the same similarities), and with
 the default settings beside it. Peers: sparse_dot_topn, implicit's cosine recommender, SciPy with
@@ -36,7 +36,7 @@ from sargraph.neighbours.measures import Rows
 from sargraph.neighbours.postings import Found, Postings, build_postings
 from sargraph.neighbours.similarity import SimilarityConfig
 
-K, HEAD, RESCORED = 50, 500, 100
+K, HEAD, RESCORED = 50, 1000, 100
 ROUNDS = 5
 SMALL = 10_000
 PLAIN = SimilarityConfig(shrinkage=0, max_jaccard=1)

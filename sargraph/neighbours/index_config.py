@@ -24,7 +24,7 @@ class IndexConfig(Config):
     """How two profiles are compared."""
     exact: bool = True
     """Read all postings; false = the heaviest of each entry only, faster with many users."""
-    head_size: int = Field(default=500, ge=1)
+    head_size: int = Field(default=1000, ge=1)
     """Heaviest postings per entry that an inexact search reads."""
     num_rescored: int = Field(default=100, ge=1)
     """Best users of an inexact search that are scored by their whole profiles."""
