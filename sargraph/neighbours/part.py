@@ -51,10 +51,13 @@ class Part:
 
         `excluded` int64 [n], a row of the vocabulary that a probe must not find, or -1.
         """
+        if not len(self):
+            nobody = np.full((len(probes), 0), NO_ROW, dtype=np.int64)
+            return Found(nobody, np.empty(nobody.shape), np.zeros(len(probes), dtype=np.int64))
         has_more = is_reranked(config, probes)
         count = max(k, config.num_reranked) if has_more else k
         found = self.postings.search(
-            probes.rows, probes.fields, self.places(excluded), min(count, max(len(self), 1)),
+            probes.rows, probes.fields, self.places(excluded), min(count, len(self)),
             config.similarity, alive=self.alive, num_rescored=0 if exact else config.num_rescored,
         )  # fmt: skip
         if has_more:

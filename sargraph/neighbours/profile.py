@@ -127,7 +127,8 @@ def idf(sums: csr_array) -> DoubleArray:
     """`log(1 + U / df)` of each column, float64 [width]; `sums` holds positive numbers only."""
     num_users, width = sums.shape
     df = np.bincount(sums.indices, minlength=width)
-    return np.log1p(num_users / np.maximum(df, 1))
+    # Of nobody all are equally rare, so that users who are added later have weights.
+    return np.log1p(max(num_users, 1) / np.maximum(df, 1))
 
 
 def scaled(sums: csr_array, factors: DoubleArray) -> csr_array:
