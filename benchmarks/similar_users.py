@@ -11,7 +11,6 @@ probes: milliseconds per query are the medians of rounds over batches, p50 and p
 calls. The peers are installed with `pip install sparse-dot-topn implicit`.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import os

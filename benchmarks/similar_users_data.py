@@ -40,7 +40,7 @@ def make_profiles(num_users: int, seed: int = 0) -> csr_array:
 
 
 def _orders(rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """A permutation `rank · m + s` of the entries for each cluster: m shares no factor with them."""
+    """A permutation `rank · m + s` of the entries per cluster: m shares no factor with them."""
     multiplier = 7919 + 30 * np.arange(NUM_CLUSTERS)
     while np.any(shared := np.gcd(multiplier, NUM_ENTRIES) != 1):
         multiplier = multiplier + shared
