@@ -2,7 +2,7 @@
 
     python benchmarks/similar_users.py --users 10000|100000|1000000 [--json] [--probes N]
 
-Random profiles (see similar_users_data.py), top 50, one thread. Ours: exact, and by the 1,000
+Random profiles (see similar_users_data.py), top 50, one thread. Ours: exact, and by the √users
 heaviest postings of each entry with the best 100 scored in full; without shrinkage and duplicate
 filter, so that all do one job (checked: every exact method gives the same similarities), and with
 the default settings beside it. Peers: sparse_dot_topn, implicit's cosine recommender, SciPy with
@@ -32,10 +32,11 @@ from similar_users_peers import Answer, peers, read_postings
 
 from sargraph.core.types import IntArray
 from sargraph.neighbours.measures import Rows
+from sargraph.neighbours.part import default_head_size
 from sargraph.neighbours.postings import Found, Postings, build_postings
 from sargraph.neighbours.similarity import SimilarityConfig
 
-K, HEAD, RESCORED = 50, 1000, 100
+K, RESCORED = 50, 100
 ROUNDS = 5
 SMALL = 10_000
 PLAIN = SimilarityConfig(shrinkage=0, max_jaccard=1)
@@ -77,7 +78,8 @@ def inverted(profiles: csr_array) -> Postings:
         profiles.data.astype(np.float32) * root,
     )
     fields = np.ones(profiles.shape[0], dtype=np.uint8)
-    return build_postings(rows, fields, profiles.shape[1], HEAD)
+    head_size = default_head_size(len(rows))
+    return build_postings(rows, fields, profiles.shape[1], head_size)
 
 
 def timed(call: Callable[[], Any]) -> float:

@@ -24,8 +24,8 @@ class IndexConfig(Config):
     """How two profiles are compared."""
     exact: bool = True
     """Read all postings; false = the heaviest of each entry only, faster with many users."""
-    head_size: int = Field(default=1000, ge=1)
-    """Heaviest postings per entry that an inexact search reads."""
+    head_size: int | None = Field(default=None, ge=1)
+    """Heaviest postings per entry that an inexact search reads; none = √users, at least 100."""
     num_rescored: int = Field(default=100, ge=1)
     """Best users of an inexact search that are scored by their whole profiles."""
     measure: Measure = "cosine"
