@@ -124,13 +124,18 @@ class UserIndex:
 
         The index multiplies them by its own idf. `excluded` int64 [n]: a user row that each must
         not find, -1 = none. Sums without "category" are compared by items and terms. Raises
-        BadInputError also for a measure of order, which sums do not tell.
+        BadInputError also for sums of another width than the index has, and for a measure of
+        order, which sums do not tell.
         """
         if self.config.measure in ORDERED:
             raise BadInputError(
                 f"got profiles for the measure '{self.config.measure}', which reads the order of "
                 "choices; expected cosine or jaccard, or users of the index"
             )
+        for kind, part in sums.items():
+            if part.shape[1] != len(self.idfs[kind]):
+                got = f"sums over {part.shape[1]} of field '{kind}'"
+                raise BadInputError(f"got {got}, expected {len(self.idfs[kind])} as in the index")
         probes = profiled(sums, self.idfs, self.config)
         found = self.find(probes, k, excluded=excluded, exact=exact)
         return _ranked(found), found.num_duplicates

@@ -71,7 +71,7 @@ def profiled(
     transitions: CodeArray | None = None,
 ) -> Profiled:
     """Users from their sums (see `profile_sums`) and the idf of an index."""
-    units = {field: unit_rows(scaled(part, idfs[field])) for field, part in sums.items()}
+    units = {f: unit_rows(scaled(_summed(part), idfs[f])) for f, part in sums.items()}
     categories = None
     if "category" in units and config.similarity.category_share > 0:
         unit = units["category"].sorted_indices()
@@ -82,6 +82,15 @@ def profiled(
         )
     rows = weighted_rows(units, config.similarity)
     return Profiled(rows, field_masks(units), categories, sequences, transitions)
+
+
+def _summed(part: csr_array) -> csr_array:
+    """The same with each entry of a row once, as the lists of an index need it."""
+    if part.has_canonical_format:
+        return part
+    found = part.copy()
+    found.sum_duplicates()
+    return found
 
 
 def sequences_of(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from sargraph.core.errors import ArtifactError, BadInputError, UnknownIdError
 from sargraph.core.types import NO_ROW, NO_TIME
@@ -16,7 +17,7 @@ from sargraph.graph.graph import SIMILAR_TO
 from sargraph.neighbours.build import build_index, similar_users
 from sargraph.neighbours.index import UserIndex
 from sargraph.neighbours.index_config import IndexConfig
-from sargraph.neighbours.profile import ProfileConfig, profiles
+from sargraph.neighbours.profile import ProfileConfig, profile_sums, profiles
 from sargraph.neighbours.similarity import SimilarityConfig
 from sargraph.testing.events import make_events, random_events
 
@@ -258,3 +259,21 @@ def test_describe_counts_users_and_entries(events, split, index):
         assert frame.loc[field, "users"] == np.sum(sizes > 0)
         assert frame.loc[field, "entries"] == sizes.sum()
         assert frame.loc[field, "max"] == sizes.max()
+
+
+def test_sums_of_ones_own_are_checked_and_may_name_an_entry_twice(events, split, index):
+    sums = profile_sums(events, split.is_train, index.as_of)
+    whole, _ = index.search_profiles(sums, 5)
+    expected, _ = index.search(np.arange(len(index)), 5)
+    nobody, _ = index.search_profiles(sums, 5, excluded=np.arange(len(index)))
+    np.testing.assert_array_equal(nobody.rows, expected.rows)
+    np.testing.assert_array_equal(whole.rows, expected.rows)  # one's own profile is a copy
+    twice = {}
+    for field, part in sums.items():
+        indptr, order = part.indptr * 2, np.repeat(np.arange(part.nnz), 2)
+        twice[field] = csr_array((part.data[order] / 2, part.indices[order], indptr), part.shape)
+    again, _ = index.search_profiles(twice, 5)
+    np.testing.assert_array_equal(again.rows, whole.rows)
+    wide = {**sums, "item": csr_array((3, 1000))}
+    with pytest.raises(BadInputError, match="sums over 1000 of field 'item'"):
+        index.search_profiles(wide, 5)
