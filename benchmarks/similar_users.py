@@ -8,7 +8,7 @@ filter, so that all do one job (checked: every exact method gives the same simil
 the default settings beside it. Peers: sparse_dot_topn, implicit's cosine recommender, SciPy with
 argpartition. Floor: reading the postings of the probe's entries once. All take turns on the same
 probes: milliseconds per query are the medians of rounds over batches, p50 and p99 are of single
-calls. The peers are installed with `pip install sparse-dot-topn implicit`.
+calls. The peers are installed with `pip install -e .[bench]`.
 """
 
 from __future__ import annotations
