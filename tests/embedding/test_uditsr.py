@@ -79,7 +79,7 @@ def test_scores_are_the_oracle_one_by_one_and_as_candidates(world: World) -> Non
 
 
 def test_every_parameter_receives_a_gradient(world: World) -> None:
-    world.model.losses(world.batch(20), world.model.propagate(world.edges)).total.backward()
+    world.model.losses(world.batch(400), world.model.propagate(world.edges)).total.backward()
     for name, parameter in world.model.named_parameters():
         assert parameter.grad is not None, name
         if name.endswith("score.third.bias") and world.model.config.linear_score:
