@@ -74,7 +74,7 @@ def make_part(found: Profiled, users: IntArray, num_entries: int, config: IndexC
 
 
 def default_head_size(num_users: int) -> int:
-    """√users, at least 100: heads then keep recall@50 over .95 from 10^4 to 10^6 users."""
+    """√users, at least 100: recall@50 is then over .95 on the profiles of the benchmark."""
     return max(100, round(num_users**0.5))
 
 
