@@ -11,7 +11,7 @@ from sargraph.neighbours.index import UserIndex
 from sargraph.neighbours.index_config import IndexConfig
 from sargraph.neighbours.neighbours import Neighbours
 from sargraph.neighbours.part import make_part
-from sargraph.neighbours.profile import FIELDS, idf, profile_sums
+from sargraph.neighbours.profile import FIELDS, idf, profile_sums, require_events
 from sargraph.neighbours.updates import whole_profiles
 
 
@@ -26,6 +26,7 @@ def build_index(
 
     `split` may be a mask bool [n] of the events that may be used. `as_of` is by default the
     validation cut, or just after the last event used where there is no common cut.
+    Raises DataError for a transition that the log does not have.
     Cost: one sort of the events and some passes over the profiles.
     """
     config = config or IndexConfig()
@@ -34,6 +35,7 @@ def build_index(
         mask = np.ones(len(events), dtype=np.bool_)
     if as_of is None:
         as_of = _default_as_of(events, mask, split)
+    require_events(events, mask, as_of, config.profile)
     sums = profile_sums(events, mask, as_of, config.profile)
     idfs = {field: idf(part) for field, part in sums.items()}
     found = whole_profiles(events, mask, as_of, config, sums, idfs)

@@ -20,7 +20,7 @@ from sargraph.neighbours.build import build_index
 from sargraph.neighbours.continuation_kernels import read_continuations
 from sargraph.neighbours.index_config import ORDERED, IndexConfig
 from sargraph.neighbours.probes import ALWAYS, ProbeReader, Probes
-from sargraph.neighbours.profile import ProfileConfig, used_events
+from sargraph.neighbours.profile import ProfileConfig, require_events, used_events
 from sargraph.neighbours.random_neighbours import RandomNeighbours
 
 NUM_SLICES = 10
@@ -72,7 +72,8 @@ class Continuations:
     `neighbour` int32 [n, k] user rows, -1 = none; `similarity` float32 [n, k], 0 for none. `item`
     int32 [n, k, tokens], -1 = padding; `step` int8, the distance from the last choice that the
     neighbour shares with the request (1 = the next choice, below 0 = before it, or before the end
-    where no choice is shared). `activity` int32 [n]: own choices before the request (500 at most).
+    where no choice is shared). `activity` int32 [n]: own choices before the request (500 at most);
+    `user` int32 [n]: whose request it is.
     """
 
     neighbour: Array
@@ -80,6 +81,7 @@ class Continuations:
     item: Array
     step: Array
     activity: Array
+    user: Array
 
     def __len__(self) -> int:
         return len(self.neighbour)
@@ -102,6 +104,7 @@ class Continuations:
             np.full((num_requests, k, tokens), NO_ROW, dtype=np.int32),
             np.zeros((num_requests, k, tokens), dtype=np.int8),
             np.zeros(num_requests, dtype=np.int32),
+            np.full(num_requests, NO_ROW, dtype=np.int32),
         )
 
 
@@ -144,6 +147,7 @@ class ContinuationReader:
         self.events, self.train, self.config = events, train, config
         self.slices = default_slices(events, train) if slices is None else slices
         self._has_clock = events.time_kind == "ms"
+        require_events(events, train, ALWAYS, config.profile)
         self._used = used_events(events, train, ALWAYS, config.profile)
         self._probes = ProbeReader(events, visible, config.profile, drop_target=drop_target)
         rows = np.flatnonzero(train & events.is_positive)
@@ -176,7 +180,7 @@ class ContinuationReader:
     def _read(self, requests: Requests, place: int) -> Continuations:
         probes = self._probes.read(requests)
         found = Continuations.empty(len(requests), self.config.k, self.config.max_events)
-        found.activity[:] = probes.items.lengths
+        found.activity[:], found.user[:] = probes.items.lengths, requests.user
         if self.config.neighbours == "own":
             _fill_with_own(found, requests, probes)
         elif place >= 0 and len(self.slices):

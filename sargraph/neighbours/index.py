@@ -252,7 +252,7 @@ class UserIndex:
             for place, pair in enumerate(pairs)
         )
         num_duplicates = int(found.num_duplicates[0])
-        reason = "" if pairs else _why_none(probe, num_duplicates, self.config.measure)
+        reason = "" if pairs else _why_none(probe, num_duplicates, self.config)
         return Neighbours(user_id, neighbours, num_duplicates, reason)
 
 
@@ -266,10 +266,12 @@ def _line(kind: str, sizes: IntArray) -> tuple[str, int, int, float, int]:
     return kind, len(has), int(sizes.sum()), mean, int(sizes.max(initial=0))
 
 
-def _why_none(probe: Profiled, num_duplicates: int, measure: str) -> str:
+def _why_none(probe: Profiled, num_duplicates: int, config: IndexConfig) -> str:
+    if not probe.fields[0] and config.profile.transition != "any":
+        return f"nothing this user did followed by {config.profile.transition} in the events read"
     if not probe.fields[0]:
         return "this user chose no item and searched for nothing in the events of the index"
     if num_duplicates:
         return f"all {num_duplicates} users who share something with this one are duplicates"
-    shared = "one of the latest choices" if measure == "stan" else "an item or a query term"
+    shared = "one of the latest choices" if config.measure == "stan" else "an item or a query term"
     return f"no other user shares {shared} with this one"

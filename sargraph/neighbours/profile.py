@@ -60,6 +60,7 @@ def profiles(
     so that nothing turns to zero. Raises DataError for transitions that the log cannot have.
     Cost: one sort of the events.
     """
+    require_events(events, mask, as_of, config or ProfileConfig())
     sums = profile_sums(events, mask, as_of, config)
     return {field: scaled(part, idf(part)) for field, part in sums.items()}
 
@@ -86,7 +87,7 @@ def profile_sums(
 def used_events(events: Events, mask: BoolArray, as_of: int, config: ProfileConfig) -> BoolArray:
     """Which events a profile is made of, bool [n]: masked, before `as_of`, of the right kind.
 
-    Raises DataError where a transition is asked for and the log has no clock, or no such event.
+    Raises DataError where a transition is asked for and the log has no clock.
     """
     used = mask & (~events.is_timed | (events.time < as_of))
     if config.source != "both":
@@ -98,12 +99,18 @@ def used_events(events: Events, mask: BoolArray, as_of: int, config: ProfileConf
             f"got transition {config.transition} for a log without a clock, expected times in ms; "
             "leave transition at 'any'"
         )
-    used &= transitions_of(events).kind == TRANSITIONS.index(config.transition)
-    if not used.any():
+    return used & (transitions_of(events).kind == TRANSITIONS.index(config.transition))
+
+
+def require_events(events: Events, mask: BoolArray, as_of: int, config: ProfileConfig) -> None:
+    """Raise DataError where a log has no event that followed by the transition asked for.
+
+    A single user may have none, whose profile is then empty.
+    """
+    if config.transition != "any" and not used_events(events, mask, as_of, config).any():
         raise DataError(
             f"got no event that followed by {config.transition}; use another transition or 'any'"
         )
-    return used
 
 
 def decay(

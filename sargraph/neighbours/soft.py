@@ -18,7 +18,7 @@ from sargraph.embedding.embeddings import Embeddings
 from sargraph.events.events import Events
 from sargraph.neighbours.alignment import soft_alignment, unit_vectors
 from sargraph.neighbours.measures import Sequences, places_of
-from sargraph.neighbours.profile import ProfileConfig, decay, used_events
+from sargraph.neighbours.profile import ProfileConfig, decay, require_events, used_events
 from sargraph.neighbours.vectors import check_mask, checked_rows, vector_neighbours
 
 BLOCK = 256
@@ -190,6 +190,7 @@ def _recent_choices(
 ) -> tuple[Sequences, DoubleArray]:
     """The latest choices of every user, oldest first, and ω of each."""
     settings = config.profile
+    require_events(events, mask, as_of, settings)
     rows = np.flatnonzero(used_events(events, mask, as_of, settings) & events.is_positive)
     kind = np.where(events.is_search[rows], settings.search_weight, settings.click_weight)
     rows, kind = rows[kind > 0], kind[kind > 0]

@@ -27,13 +27,15 @@ class NeighbourMemory:
     Tokens of one neighbour stand together, equally many for each: token j is of neighbour
     j // (tokens / neighbours). `step` is the distance of a token from the point up to which the
     neighbour's history is like the request's, below 0 before it. `activity` counts what the
-    request's user did before.
+    request's user did before. `neighbour` and `user` are the rows of who is who (-1 = nobody).
     """
 
     item: Int[Tensor, "queries tokens"]
     step: Int[Tensor, "queries tokens"]
     similarity: Float[Tensor, "queries neighbours"]
     activity: Float[Tensor, " queries"]
+    neighbour: Int[Tensor, "queries neighbours"]
+    user: Int[Tensor, " queries"]
 
     @property
     def valid(self) -> Bool[Tensor, "queries tokens"]:

@@ -27,6 +27,7 @@ from sargraph.neighbours.continuations import (
     default_slices,
 )
 from sargraph.nn.neighbour_attention import NeighbourAttention, NeighbourMemory
+from sargraph.nn.neighbour_contrast import neighbour_contrast
 from sargraph.sequence.augment_config import AugmentConfig
 
 _KEPT = 300_000
@@ -44,6 +45,7 @@ class Augment(nn.Module):
 
     def __init__(self, dim: int, config: AugmentConfig, seed: int = 0) -> None:
         super().__init__()
+        self.contrast_weight = config.contrast_weight
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.attention = NeighbourAttention(
@@ -70,6 +72,15 @@ class Augment(nn.Module):
         """The request's vector with what its neighbours chose next let in."""
         augmented: Tensor = self.attention(z, vectors, memory)
         return augmented
+
+    def contrast(
+        self,
+        z: Float[Tensor, "queries dim"],
+        vectors: Float[Tensor, "queries tokens dim"],
+        memory: NeighbourMemory,
+    ) -> Float[Tensor, ""] | None:
+        """The contrast of the requests with their first neighbours; None where it has no weight."""
+        return neighbour_contrast(z, vectors, memory) if self.contrast_weight else None
 
     def gates(
         self,
@@ -189,6 +200,8 @@ def memory_of(found: Continuations, device: torch.device | str = "cpu") -> Neigh
         step=torch.from_numpy(step.astype(np.int64)).to(device),
         similarity=torch.from_numpy(found.similarity[:, :used].copy()).to(device),
         activity=torch.from_numpy(found.activity.astype(np.float32)).to(device),
+        neighbour=torch.from_numpy(found.neighbour[:, :used].astype(np.int64)).to(device),
+        user=torch.from_numpy(found.user.astype(np.int64)).to(device),
     )
 
 

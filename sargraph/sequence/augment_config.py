@@ -14,3 +14,5 @@ class AugmentConfig(ContinuationConfig):
     """How much of what is found is let in before anything is learned."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share dropped of the attention to tokens."""
+    contrast_weight: float = Field(default=0.0, ge=0)
+    """Weight of a contrast that draws a request to what its first neighbour chose; 0 = none."""

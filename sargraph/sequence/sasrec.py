@@ -119,17 +119,25 @@ class SASRec(nn.Module):
         last = states[torch.arange(len(items), device=items.device), (length - 1).clamp(min=0)]
         return torch.where((length > 0).unsqueeze(1), last, self.empty)
 
-    def next_item_loss(
+    def next_item_losses(
         self,
         items: Int[Tensor, "batch slots"],
         row: Int[Tensor, " targets"],
         slot: Int[Tensor, " targets"],
         target: Int[Tensor, " targets"],
         memory: NeighbourMemory | None = None,
-    ) -> Float[Tensor, ""]:
-        """Mean cross-entropy of each target given the state after its (row, slot)."""
-        states = self.augmented(self(items)[row, slot], memory)
-        return catalogue_softmax_loss(states, self.item_table.weight, target)
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""] | None]:
+        """Mean cross-entropy of each target given the state after its (row, slot).
+
+        Beside it the contrast of these states with neighbours, None where there is none.
+        """
+        states: Tensor = self(items)[row, slot]
+        contrast = None
+        if self.augment is not None and memory is not None:
+            vectors = self.vectors(memory)
+            contrast = self.augment.contrast(states, vectors, memory)
+            states = self.augment(states, vectors, memory)
+        return catalogue_softmax_loss(states, self.item_table.weight, target), contrast
 
     def first_item_loss(self, share: Float[Tensor, " items"]) -> Float[Tensor, ""]:
         """Cross-entropy of the items users start with; teaches the empty state alone."""

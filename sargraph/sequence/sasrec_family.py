@@ -70,12 +70,16 @@ class SASRecFamily(SequenceFamily):
     def losses(
         self, module: SASRec, batch: NextItemBatch, config: SASRecTraining
     ) -> dict[str, Tensor]:
-        """Next-item cross-entropy, and the one that teaches the empty history."""
-        following = module.next_item_loss(
+        """Next-item cross-entropy, the one that teaches the empty history, and any contrast."""
+        following, contrast = module.next_item_losses(
             batch.items, batch.row, batch.slot, batch.target, batch.memory
         )
         first = module.first_item_loss(batch.first_share)
-        return {"loss": following + first, "next_item": following, "first_item": first}
+        parts = {"next_item": following, "first_item": first}
+        if contrast is None or config.augment is None:
+            return {"loss": following + first, **parts}
+        total = following + first + config.augment.contrast_weight * contrast
+        return {"loss": total, **parts, "neighbour": contrast}
 
     def optimisers(self, module: nn.Module, config: SASRecTraining) -> list[Optimizer]:
         """One AdamW: with the whole catalogue in the softmax every row moves in every step."""

@@ -30,12 +30,16 @@ __all__ = ["EncodedHistory", "UniSAR", "UniSARConfig", "UniSARLosses"]
 
 @dataclass(frozen=True)
 class UniSARLosses:
-    """The parts of one task's loss; total = click + weighted contrasts."""
+    """The parts of one task's loss; total = click + weighted contrasts.
+
+    `neighbour` is None unless the model is augmented and its contrast has a weight.
+    """
 
     click: Float[Tensor, ""]
     query_item: Float[Tensor, ""]
     history: Float[Tensor, ""]
     total: Float[Tensor, ""]
+    neighbour: Float[Tensor, ""] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,10 @@ class UniSAR(nn.Module):
             + self.config.query_item_weight * query_item
             + self.config.history_weight * history
         )
-        return UniSARLosses(click, query_item, history, total)
+        neighbour = self._neighbour_loss(batch, items)
+        if neighbour is not None and self.augment is not None:
+            total = total + self.augment.contrast_weight * neighbour
+        return UniSARLosses(click, query_item, history, total, neighbour)
 
     def encode_history(
         self, history: HistoryBatch, items: RowVectors, queries: RowVectors
@@ -222,6 +229,15 @@ class UniSAR(nn.Module):
             return user
         augmented: Tensor = self.augment(user, items(batch.memory.item), batch.memory)
         return augmented
+
+    def _neighbour_loss(self, batch: RequestBatch, items: RowVectors) -> Tensor | None:
+        if self.augment is None or batch.memory is None or not self.augment.contrast_weight:
+            return None
+        user = self.inputs.users(batch.history.user)
+        contrast: Tensor | None = self.augment.contrast(
+            user, items(batch.memory.item), batch.memory
+        )
+        return contrast
 
     def _click_loss(self, logits: Tensor, valid: Tensor) -> Tensor:
         if self.config.loss == "softmax":

@@ -218,8 +218,8 @@ def joint_losses(module: UniSAR, batch: JointBatch, search_weight: float) -> dic
     for task, requests in batch.tasks.items():
         losses = module.losses(requests, task, batch.negative_items, batch.negative_queries)
         totals.append(weights[task] * losses.total)
-        named = vars(losses).items()
-        parts |= {f"{task}_{name}": value for name, value in named if name != "total"}
+        named = {name: part for name, part in vars(losses).items() if part is not None}
+        parts |= {f"{task}_{name}": part for name, part in named.items() if name != "total"}
     return {"loss": torch.stack(totals).sum(), **parts}
 
 

@@ -51,3 +51,28 @@ def _bucket(similarity: float) -> int:
     while bucket < NUM_BUCKETS - 1 and similarity <= 2.0 ** -(bucket + 1):
         bucket += 1
     return bucket
+
+
+def contrasted(z: Tensor, vectors: Tensor, memory: NeighbourMemory, temperature: float) -> float:
+    """The mean loss of the requests whose first neighbour with a token can be told."""
+    firsts: dict[int, tuple[int, np.ndarray]] = {}
+    per_neighbour = memory.item.shape[1] // max(memory.neighbour.shape[1], 1)
+    for query in range(len(z)):
+        for place in range(memory.neighbour.shape[1]):
+            tokens = range(place * per_neighbour, (place + 1) * per_neighbour)
+            there = [vectors[query, t].numpy() for t in tokens if int(memory.item[query, t]) >= 0]
+            if there:
+                firsts[query] = (int(memory.neighbour[query, place]), np.mean(there, axis=0))
+                break
+    losses = []
+    for query, (_, mean) in firsts.items():
+        state = z[query].numpy()
+        alike = {int(user) for user in memory.neighbour[query]} | {int(memory.user[query])}
+        others = [m for q, (user, m) in firsts.items() if q != query and user not in alike]
+        logits = [_cosine(state, other) / temperature for other in [mean, *others]]
+        losses.append(math.log(sum(math.exp(logit) for logit in logits)) - logits[0])
+    return float(np.mean(losses)) if losses else 0.0
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / math.sqrt(float(a @ a) * float(b @ b)))

@@ -9,6 +9,7 @@ import torch
 
 from sargraph.core.errors import ConfigError
 from sargraph.nn.neighbour_attention import NeighbourAttention, NeighbourMemory
+from sargraph.nn.neighbour_contrast import neighbour_contrast
 from sargraph.testing.attention_oracle import attended
 from sargraph.testing.leak_modules import assert_every_parameter_trains
 
@@ -29,6 +30,8 @@ def scene(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, NeighbourMemory]:
         step=torch.randint(-TOKENS, TOKENS + 1, shape, generator=generator),
         similarity=similarity,
         activity=torch.tensor([0.0, 1.0, 5.0, 30.0, 2.0]).double(),
+        neighbour=torch.arange(QUERIES * NEIGHBOURS).view(QUERIES, NEIGHBOURS),
+        user=torch.arange(QUERIES) + 100,
     )
     z = torch.randn(QUERIES, DIM, generator=generator).double()
     vectors = torch.randn(*shape, DIM, generator=generator).double()
@@ -76,8 +79,9 @@ def test_the_order_of_neighbours_does_not_matter():
         return parts.flatten(1, 2)
 
     again = NeighbourMemory(
-        moved(memory.item), moved(memory.step), memory.similarity[:, order], memory.activity
-    )
+        moved(memory.item), moved(memory.step), memory.similarity[:, order], memory.activity,
+        memory.neighbour[:, order], memory.user,
+    )  # fmt: skip
     torch.testing.assert_close(module(z, moved(vectors), again), module(z, vectors, memory))
 
 
@@ -87,9 +91,11 @@ def test_without_tokens_nothing_changes_to_the_bit():
     none = replace(memory, item=torch.full_like(memory.item, -1))
     assert torch.equal(module(z, vectors, none), z)
     narrow = NeighbourMemory(
-        memory.item[:, :0], memory.step[:, :0], memory.similarity[:, :0], memory.activity
-    )
+        memory.item[:, :0], memory.step[:, :0], memory.similarity[:, :0], memory.activity,
+        memory.neighbour[:, :0], memory.user,
+    )  # fmt: skip
     assert torch.equal(module(z, vectors[:, :0], narrow), z)
+    assert neighbour_contrast(z, vectors[:, :0], narrow).item() == 0
 
 
 def test_vectors_of_padding_are_not_read():

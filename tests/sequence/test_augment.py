@@ -155,6 +155,30 @@ def test_every_weight_trains(name, events, split):
     assert_every_parameter_trains(module, loss, excused)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_contrast_with_neighbours_is_learned_where_it_has_a_weight(name, events, split):
+    """Its part falls, and the total is the loss without it plus its weighted part."""
+    family = sequence_family(name)
+    plain, heavy = (family.parse(settings(name, contrast_weight=w)) for w in (0.0, 0.5))
+    module = family.build(events, heavy, 3).eval()
+    batch = next(iter(family.data(events, split, heavy, None).batches(generator(0), "cpu")))
+    losses = family.losses(module, batch, heavy)
+    weights = {"recommend_neighbour": 1.0, "search_neighbour": 0.1, "neighbour": 1.0}
+    parts = {part: value for part, value in losses.items() if part in weights}
+    assert len(parts) == (2 if name == "unisar" else 1)
+    without = family.losses(family.build(events, plain, 3).eval(), batch, plain)
+    assert not set(weights) & set(without)
+    expected = without["loss"] + 0.5 * sum(weights[part] * value for part, value in parts.items())
+    torch.testing.assert_close(losses["loss"], expected)
+    config = {**settings(name, contrast_weight=5.0), "fit": {"num_epochs": 4}}
+    history = fit_sequence(events, split, name, None, config, seed=3).history
+    assert all(history[-1]["parts"][part] < history[0]["parts"][part] for part in parts)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def test_the_memory_of_a_target_is_that_of_its_request(events, split):
     config = AugmentConfig(**AUGMENT)
     everything = np.ones(len(events), dtype=bool)

@@ -62,7 +62,7 @@ def test_an_empty_history_has_a_state_of_its_own(model):
 
 def test_the_loss_is_the_mean_over_the_given_targets(model):
     row, slot, target = torch.tensor([0, 0, 2]), torch.tensor([1, 4, 2]), torch.tensor([9, 0, 4])
-    got = model.next_item_loss(HISTORIES, row, slot, target).item()
+    got = model.next_item_losses(HISTORIES, row, slot, target)[0].item()
     weights, whole = weights_of(model), model(HISTORIES).detach().numpy()
     naive = [
         softmax_loss(whole[r, s], weights["item_table.weight"], t)
@@ -85,7 +85,9 @@ def test_first_items_teach_the_empty_state_alone(model):
 def test_every_weight_gets_a_gradient():
     model = SASRec(ITEMS, SIZES.model_copy(update={"dropout": 0.0}), seed=0)
     rows = torch.tensor([0, 1])
-    loss = model.next_item_loss(HISTORIES[:2], rows, torch.tensor([5, 0]), torch.tensor([1, 2]))
+    loss, _ = model.next_item_losses(
+        HISTORIES[:2], rows, torch.tensor([5, 0]), torch.tensor([1, 2])
+    )
     (loss + model.first_item_loss(torch.full((ITEMS,), 1 / ITEMS))).backward()
     unused = [n for n, w in model.named_parameters() if w.grad is None or not w.grad.abs().sum()]
     assert unused == []
