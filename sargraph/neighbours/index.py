@@ -29,6 +29,7 @@ from sargraph.neighbours.part import Part, merged
 from sargraph.neighbours.postings import Found
 from sargraph.neighbours.profile import FIELDS
 from sargraph.neighbours.profiled import Profiled, profiled
+from sargraph.neighbours.rerank import is_reranked, reranked
 from sargraph.neighbours.updates import with_users, without_users
 
 BLOCK = 1024
@@ -151,16 +152,21 @@ class UserIndex:
         """The k best users of the whole index for each probe. Raises BadInputError for k below 1.
 
         Exact, unless `exact` or the configuration says otherwise: then the heaviest postings of
-        each entry are read. Nothing of size users x users is held.
+        each entry are read. For another measure, or with categories, the `num_reranked` best of
+        the whole index are put in order anew. Nothing of size users x users is held.
         """
         if k < 1:
             raise BadInputError(f"got k = {k}, expected at least 1")
         nobody = np.full(len(probes), NO_ROW, dtype=np.int64)
         excluded = nobody if excluded is None else excluded
         is_exact = self.config.exact if exact is None else exact
-        return merged(
-            [part.search(probes, excluded, k, self.config, is_exact) for part in self.parts], k
+        has_more = is_reranked(self.config, probes)
+        count = max(k, min(self.config.num_reranked, len(self))) if has_more else k
+        found = merged(
+            [part.search(probes, excluded, count, self.config, is_exact) for part in self.parts],
+            count,
         )
+        return self._reranked(found, probes, k) if has_more else found
 
     def profiled(self, users: IntArray) -> Profiled:
         """The profiles of some user rows. Raises UnknownIdError for users who were removed."""
@@ -243,6 +249,19 @@ class UserIndex:
         for number, part in enumerate(self.parts):
             home[part.users[part.alive]] = number
         return home
+
+    def _reranked(self, found: Found, probes: Profiled, k: int) -> Found:
+        """The k best of the users found, in the order of the measure, whichever part they are in.
+
+        Only these are unpacked, so that what a question costs does not grow with the index.
+        """
+        users = np.unique(found.user[found.user != NO_ROW])
+        places = np.where(found.user == NO_ROW, NO_ROW, np.searchsorted(users, found.user))
+        among = Found(places, found.similarity, found.num_duplicates)
+        best = reranked(among, probes, self.profiled(users), self.config).first(k)
+        rows = np.full(best.user.shape, NO_ROW, dtype=np.int64)
+        rows[best.user != NO_ROW] = users[best.user[best.user != NO_ROW]]
+        return Found(rows, best.similarity, best.num_duplicates)
 
     def _explained(self, user_id: str, probe: Profiled, found: Found) -> Neighbours:
         pairs = _ranked(found).valid(0)

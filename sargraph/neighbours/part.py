@@ -10,7 +10,6 @@ from sargraph.core.types import NO_ROW, BoolArray, IntArray
 from sargraph.neighbours.index_config import IndexConfig
 from sargraph.neighbours.postings import Found, Postings, build_postings
 from sargraph.neighbours.profiled import Profiled
-from sargraph.neighbours.rerank import is_reranked, reranked
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,21 +46,17 @@ class Part:
     def search(
         self, probes: Profiled, excluded: IntArray, k: int, config: IndexConfig, exact: bool
     ) -> Found:
-        """The k best users of this part for each probe, as rows of the vocabulary.
+        """The k best users of this part by items and terms, as rows of the vocabulary.
 
         `excluded` int64 [n], a row of the vocabulary that a probe must not find, or -1.
         """
         if not len(self):
             nobody = np.full((len(probes), 0), NO_ROW, dtype=np.int64)
             return Found(nobody, np.empty(nobody.shape), np.zeros(len(probes), dtype=np.int64))
-        has_more = is_reranked(config, probes)
-        count = max(k, config.num_reranked) if has_more else k
         found = self.postings.search(
-            probes.rows, probes.fields, self.places(excluded), min(count, len(self)),
+            probes.rows, probes.fields, self.places(excluded), min(k, len(self)),
             config.similarity, alive=self.alive, num_rescored=0 if exact else config.num_rescored,
         )  # fmt: skip
-        if has_more:
-            found = reranked(found, probes, self.profiled, config)
         user = np.where(found.user == NO_ROW, NO_ROW, self.users[found.user])
         return Found(user, found.similarity, found.num_duplicates)
 

@@ -36,6 +36,10 @@ class Found:
     similarity: DoubleArray
     num_duplicates: IntArray
 
+    def first(self, k: int) -> Found:
+        """The k best of those found."""
+        return Found(self.user[:, :k], self.similarity[:, :k], self.num_duplicates)
+
 
 @dataclass(frozen=True, eq=False)
 class Postings:

@@ -86,6 +86,24 @@ def answers(index, k=6):
     }
 
 
+@pytest.mark.parametrize("measure", ["jaccard", "order_aware"])
+def test_the_best_of_all_parts_together_are_put_in_order(old, measure):
+    """As many as of one part, so that it does not matter when a user came."""
+    config = CONFIG.model_copy(update={"measure": measure, "num_reranked": 4})
+    later = old.select(old.user >= NUM_OLD // 2)
+    whole = build_index(old, config=config)
+    added = whole.remove(whole.users.ids[NUM_OLD // 2 :]).add(later)
+    assert len(added.parts) == 2
+    found = 0
+    for user_id in whole.users.ids:
+        mine, theirs = ([(n.user_id, n.similarity) for n in index.similar(user_id, 3)]
+                        for index in (added, whole))  # fmt: skip
+        assert [id_ for id_, _ in mine] == [id_ for id_, _ in theirs]
+        assert [s for _, s in mine] == pytest.approx([s for _, s in theirs])
+        found += len(mine)
+    assert found > NUM_OLD
+
+
 @pytest.mark.parametrize("measure", ["cosine", "jaccard", "stan", "order_aware"])
 def test_new_users_are_found_and_find_as_in_brute_force_over_all(old, idfs, measure):
     config = CONFIG.model_copy(update={"measure": measure, "stan_days": 0.0005})
