@@ -28,38 +28,39 @@ def scan(
     """
     top = np.uint32(0xFFFFFFFF)
     num_kept = max(rule.k, rule.num_rescored)
+    most = _most_of_chunks(work.sums[:width])
     if work.state[1] == 0 and width > 2 * CHUNK * num_kept:
-        high = _highest_chunks(work.sums[:width], num_kept)
+        high = np.partition(most, len(most) - num_kept)[len(most) - num_kept]
         if high > 1:
             work.state[2] = high - 1
             _take_up(base, width, size, excluded, factors, highest, scale, width, top,
-                     users, rule, work)  # fmt: skip
+                     most, users, rule, work)  # fmt: skip
             work.state[2] = 0
             if work.state[0] >= num_kept:
                 trigger = drop_weak(highest, scale, rule, work)
             top = high - np.uint32(1)
     trigger = _take_up(base, width, size, excluded, factors, highest, scale, trigger, top,
-                       users, rule, work)  # fmt: skip
+                       most, users, rule, work)  # fmt: skip
     work.sums[:width] = 0
     return trigger
 
 
 @njit(cache=True, nogil=True)
-def _highest_chunks(sums: Any, num_kept: int) -> Any:
-    """The highest accumulator of the chunk that is the `num_kept`-th by it."""
+def _most_of_chunks(sums: Any) -> Any:
+    """The highest accumulator of each chunk, by a loop that the compiler makes vectors of."""
     most = np.zeros(-(-len(sums) // CHUNK), np.uint32)
     for chunk in range(len(most)):
         highest = np.uint32(0)
-        for local in range(chunk * CHUNK, min((chunk + 1) * CHUNK, len(sums))):
-            highest = max(highest, sums[local])
+        for value in sums[chunk * CHUNK : (chunk + 1) * CHUNK]:
+            highest = max(highest, value)
         most[chunk] = highest
-    return np.partition(most, len(most) - num_kept)[len(most) - num_kept]
+    return most
 
 
 @njit(cache=True, nogil=True)
 def _take_up(
     base: int, width: int, size: int, excluded: int, factors: Any, highest: float,
-    scale: Scale, trigger: int, top: Any, users: Users, rule: Rule, work: Work,
+    scale: Scale, trigger: int, top: Any, most: Any, users: Users, rule: Rule, work: Work,
 ) -> int:  # fmt: skip
     """Take up users whose accumulators are over the floor and at most `top`."""
     # Arrays are taken out of their tuples before the loop: compiled code counts references to
@@ -67,14 +68,11 @@ def _take_up(
     sums, out_user, out_score = work.sums, work.user, work.score
     fields, alive, offsets, shrink = users.fields, users.alive, users.offsets, rule.shrink
     found, least, floor = int(work.state[0]), work.state[1], np.uint32(work.state[2])
-    for start in range(0, width, CHUNK):
-        stop = min(start + CHUNK, width)
-        most = np.uint32(0)
-        for local in range(start, stop):
-            most = max(most, sums[local])
-        if most <= floor:
+    for chunk in range(len(most)):
+        if most[chunk] <= floor:
             continue
-        for local in range(start, stop):
+        start = chunk * CHUNK
+        for local in range(start, min(start + CHUNK, width)):
             if floor < sums[local] <= top:
                 found = _offer(
                     base + local, sums[local], size, excluded, factors, shrink, rule.max_jaccard,

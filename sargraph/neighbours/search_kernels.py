@@ -59,7 +59,8 @@ def _gather(
             continue
         base = segment << SEGMENT_BITS
         width = min(SEGMENT, num_users - base)
-        if total * WALK < width:
+        # Before anything is known of what is high a walk would take up everybody it meets.
+        if work.state[1] > 0 and total * WALK < width:
             trigger = walk(
                 entries, segment, excluded, factors, highest, scale, trigger,
                 lists, users, rule, work,
@@ -97,18 +98,19 @@ def _add_entries(
     lists: Lists, rule: Rule, work: Work,
 ) -> int:  # fmt: skip
     """Add all postings of one segment to the accumulators; returns how many there were."""
-    total = 0
+    total, sums, packed = 0, work.sums, lists.packed
+    heads, tails, is_whole = lists.head, lists.tail, rule.num_rescored == 0
     for place in range(len(entries)):
         entry, multiplier = entries[place], multipliers[place]
-        low, high = lists.head[entry, segment], lists.head[entry, segment + 1]
-        if rule.num_rescored == 0:
-            tail, end = lists.tail[entry, segment], lists.tail[entry, segment + 1]
+        low, high = heads[entry, segment], heads[entry, segment + 1]
+        if is_whole:
+            tail, end = tails[entry, segment], tails[entry, segment + 1]
             if tail == high:  # a single segment, or a short list: one loop is enough
                 high = end
             elif end > tail:
-                _add(work.sums, lists.packed, tail, end, multiplier, count_bits)
+                _add(sums, packed, tail, end, multiplier, count_bits)
                 total += end - tail
-        _add(work.sums, lists.packed, low, high, multiplier, count_bits)
+        _add(sums, packed, low, high, multiplier, count_bits)
         total += high - low
     return total
 
@@ -125,22 +127,25 @@ def _add(sums: Any, packed: Any, low: int, high: int, multiplier: Any, count_bit
 @njit(cache=True, nogil=True)
 def _rescore(entries: Any, values: Any, factors: Any, users: Users, rule: Rule, work: Work) -> None:
     """Similarities of the candidates from the full weights, in float64; duplicates negative."""
+    # Taken out of their tuples before the loops, as in `candidate_kernels`.
+    dense, offsets, of_user, weights = work.dense, users.offsets, users.entries, users.values
+    fields, shrink, out_user, out_score = users.fields, rule.shrink, work.user, work.score
     for place in range(len(entries)):
-        work.dense[entries[place]] = values[place]
+        dense[entries[place]] = values[place]
     for place in range(int(work.state[0])):
-        user = work.user[place]
-        begin, end = users.offsets[user], users.offsets[user + 1]
+        user = out_user[place]
+        begin, end = offsets[user], offsets[user + 1]
         cosine, common = 0.0, 0
         for at in range(begin, end):
-            weight = work.dense[users.entries[at]]
-            cosine += np.float64(weight) * np.float64(users.values[at])
+            weight = dense[of_user[at]]
+            cosine += np.float64(weight) * np.float64(weights[at])
             common += weight > 0
-        similarity = cosine * factors[users.fields[user]] * rule.shrink[common]
+        similarity = cosine * factors[fields[user]] * shrink[common]
         if common > rule.max_jaccard * (len(entries) + end - begin - common):
             similarity = -similarity
-        work.score[place] = similarity
+        out_score[place] = similarity
     for place in range(len(entries)):
-        work.dense[entries[place]] = 0
+        dense[entries[place]] = 0
 
 
 @njit(cache=True, nogil=True)
