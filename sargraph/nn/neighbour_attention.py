@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -41,6 +41,12 @@ class NeighbourMemory:
     def valid(self) -> Bool[Tensor, "queries tokens"]:
         """Which tokens hold an item."""
         return self.item >= 0
+
+    def as_active(self, activity: float | None) -> NeighbourMemory:
+        """The same with the activity of all requests set to a value, if one is given."""
+        if activity is None:
+            return self
+        return replace(self, activity=torch.full_like(self.activity, activity))
 
 
 class NeighbourAttention(nn.Module):

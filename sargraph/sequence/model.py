@@ -74,8 +74,11 @@ class Ranker(Protocol):
         """Logits of `candidates` [n, c], float32 [n, c]; -inf for a missing candidate (-1)."""
         ...
 
-    def gates(self, requests: Requests) -> FloatArray:
-        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
+    def gates(self, requests: Requests, activity: float | None = None) -> FloatArray:
+        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour.
+
+        `activity` is taken for that of all requests, where given.
+        """
         ...
 
 

@@ -157,11 +157,12 @@ class NextItemRanker:
             states[rows] = self.module.encode(items, memory).cpu().numpy()
         return states
 
-    def gates(self, requests: Requests) -> FloatArray:
-        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
+    def gates(self, requests: Requests, activity: float | None = None) -> FloatArray:
+        """See `Ranker.gates`."""
         found = np.full(len(requests), np.nan, dtype=np.float32)
         for rows, items, memory in self._blocks(requests):
             if memory is not None and self.module.augment is not None:
+                memory = memory.as_active(activity)
                 state, vectors = self.module.state(items), self.module.vectors(memory)
                 found[rows] = self.module.augment.gates(state, vectors, memory).cpu().numpy()
         return found

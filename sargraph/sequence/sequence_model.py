@@ -81,10 +81,13 @@ class SequenceModel:
         with _evaluating(self.module), torch.inference_mode():
             return self.ranker.score(requests, candidates)
 
-    def gates(self, requests: Requests) -> FloatArray:
-        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
+    def gates(self, requests: Requests, activity: float | None = None) -> FloatArray:
+        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour.
+
+        `activity` is taken for that of all requests, where given.
+        """
         with _evaluating(self.module), torch.inference_mode():
-            return self.ranker.gates(requests)
+            return self.ranker.gates(requests, activity)
 
     def with_training(self, history: list[dict[str, Any]], fitted: dict[str, Any]) -> SequenceModel:
         """The model with the story of its training."""

@@ -180,12 +180,15 @@ class JointRanker:
                 scores[block] = self._score(asked, candidates[block], task)
         return scores
 
-    def gates(self, requests: Requests) -> FloatArray:
-        """Mean gate of the augmentation of each request, float32 [n]; NaN without a neighbour."""
+    def gates(self, requests: Requests, activity: float | None = None) -> FloatArray:
+        """See `Ranker.gates`."""
         gates = np.full(len(requests), np.nan, dtype=np.float32)
         found = None if self.memory is None else self.memory.read(requests)
         for block in _blocks(np.arange(len(requests)), BLOCK):
-            gates[block] = self.module.gates(self._asked(requests, found, block)).cpu().numpy()
+            asked = self._asked(requests, found, block)
+            if asked.memory is not None:
+                asked = replace(asked, memory=asked.memory.as_active(activity))
+            gates[block] = self.module.gates(asked).cpu().numpy()
         return gates
 
     def _asked(

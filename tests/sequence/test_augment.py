@@ -14,7 +14,7 @@ from sargraph.core.scorer import VectorScorer
 from sargraph.core.types import NO_ROW
 from sargraph.events.events import Events
 from sargraph.events.schema import CLICK, RECOMMEND
-from sargraph.events.split import TEST, VALID, Split, SplitConfig, requests_for, split_events
+from sargraph.events.split import TEST, TRAIN, VALID, Split, SplitConfig, requests_for, split_events
 from sargraph.neighbours.continuations import ContinuationReader, Continuations
 from sargraph.sequence.augment import Augment, MemoryReader, TargetMemory, memory_of
 from sargraph.sequence.augment_config import AugmentConfig
@@ -235,6 +235,24 @@ def test_a_gate_starts_at_its_start_and_is_told_by_activity(events, split):
     table = gate_by_activity(model, requests)
     assert table["requests"].sum() == len(requests)
     assert table["with_neighbours"].sum() == (~np.isnan(gates)).sum() > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_gate_that_looks_at_activity_alone_is_the_same_where_all_are_as_active(
+    name, events, split
+):
+    model, requests = fitted(events, split, name), asked(events, split, TRAIN)
+    gate = model.module.augment.attention.gate
+    with torch.no_grad():
+        gate.weight.zero_()
+        gate.bias.zero_()
+        gate.weight[:, -2] = -1.0  # closes with log(1 + activity)
+    table = gate_by_activity(model, requests).dropna()
+    assert len(table) > 2
+    assert (table["gate"].diff().dropna() < 0).all()
+    assert np.allclose(table["gate_as_active"], table["gate_as_active"].iloc[0])
+    middle = model.gates(requests, activity=3.0)
+    np.testing.assert_allclose(middle[~np.isnan(middle)], 1 / (1 + 4.0), rtol=1e-5)
 
 
 def test_an_augmented_model_must_know_its_neighbours_events(events, split):
