@@ -69,7 +69,8 @@ def test_u2_empty_histories_never_give_nan(task):
     for rows in ([0, 1, 2, 3, 4], [0, 2], [3, 4], [4], [2]):
         module.zero_grad()
         made = losses(module, pick(batch, rows), task)
-        assert all(torch.isfinite(value) for value in vars(made).values()), rows
+        parts = [value for value in vars(made).values() if value is not None]
+        assert all(torch.isfinite(value) for value in parts), rows
         made.total.backward()
         for name, parameter in module.named_parameters():
             assert parameter.grad is None or torch.isfinite(parameter.grad).all(), (rows, name)
