@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from sargraph.core.errors import DataError
 from sargraph.nn.neighbour_attention import NeighbourMemory
 
 Task: TypeAlias = Literal["search", "recommend"]
@@ -55,3 +56,25 @@ class RequestBatch:
     query: Int[Tensor, " batch"]
     candidates: Int[Tensor, "batch candidates"]
     memory: NeighbourMemory | None = None
+
+
+def check_lengths(history: HistoryBatch, max_rec: int, max_search: int) -> None:
+    """Raise DataError for histories longer than the positions a model has."""
+    limits = max_rec, max_search
+    slots = history.rec_item.shape[1], history.search_query.shape[1]
+    for name, got, limit in zip(("recommendation", "search"), slots, limits, strict=True):
+        if got > limit:
+            raise DataError(
+                f"got {got} {name} slots, expected at most {limit}; shorten the histories "
+                f"or raise max_{'rec' if name == 'recommendation' else 'search'}"
+            )
+    for rank, valid in (
+        (history.rec_rank, history.rec_valid),
+        (history.search_rank, history.search_valid),
+    ):
+        latest = int(rank[valid].max()) if bool(valid.any()) else 0
+        if latest >= sum(limits):
+            raise DataError(
+                f"got rank {latest}, expected at most {sum(limits) - 1}; count ranks from the "
+                "oldest kept event"
+            )

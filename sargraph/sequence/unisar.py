@@ -22,7 +22,7 @@ from sargraph.nn.transition import (
 )
 from sargraph.sequence.augment import Augment
 from sargraph.sequence.encoders import Attributes, InputEncoder, RowVectors, distinct_rows
-from sargraph.sequence.inputs import HistoryBatch, RequestBatch, Task
+from sargraph.sequence.inputs import HistoryBatch, RequestBatch, Task, check_lengths
 from sargraph.sequence.unisar_config import UniSARConfig
 
 __all__ = ["EncodedHistory", "UniSAR", "UniSARConfig", "UniSARLosses"]
@@ -170,7 +170,7 @@ class UniSAR(nn.Module):
         self, history: HistoryBatch, items: RowVectors, queries: RowVectors
     ) -> EncodedHistory:
         """Extract the transitions of each history and fuse them; needs no candidate."""
-        self._check(history)
+        check_lengths(history, self.config.max_rec, self.config.max_search)
         sessions = queries(history.search_query) + items.mean(history.search_item)
         rec = Events(items(history.rec_item), history.rec_rank, history.rec_valid)
         search = Events(sessions, history.search_rank, history.search_valid)
@@ -288,24 +288,3 @@ class UniSAR(nn.Module):
             blocked_queries,
         )
         return loss
-
-    def _check(self, history: HistoryBatch) -> None:
-        """Refuse histories that are longer than the positions the model has."""
-        limits = self.config.max_rec, self.config.max_search
-        slots = history.rec_item.shape[1], history.search_query.shape[1]
-        for name, got, limit in zip(("recommendation", "search"), slots, limits, strict=True):
-            if got > limit:
-                raise DataError(
-                    f"got {got} {name} slots, expected at most {limit}; shorten the histories "
-                    f"or raise max_{'rec' if name == 'recommendation' else 'search'}"
-                )
-        for rank, valid in (
-            (history.rec_rank, history.rec_valid),
-            (history.search_rank, history.search_valid),
-        ):
-            latest = int(rank[valid].max()) if bool(valid.any()) else 0
-            if latest >= sum(limits):
-                raise DataError(
-                    f"got rank {latest}, expected at most {sum(limits) - 1}; count ranks from the "
-                    "oldest kept event"
-                )
